@@ -1,0 +1,89 @@
+/* The watermarks: how full the disk is, who may still write, when it will be full (DESIGN 4).
+ *
+ * Used = the larger of (used / (used + available to us), as df says) and (bytes we keep + reserved)
+ * / quota. An object reserves before its bytes are written and returns what it did not need; what was
+ * written since the last look at the file system is added to what that look said, so a burst cannot
+ * run past `full` between two looks. At `full` the state turns REFUSING and stays so until used is
+ * below `high` (hysteresis). Inodes count like bytes. A keeper thread looks every
+ * SL_WATER_PERIOD_MS; sl_water_look() does the same by hand (start, tests).
+ * SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <pthread.h>
+
+#include "core/env.h"
+#include "core/status.h"
+
+#define SL_WATER_PERIOD_MS 250
+
+/* A mark as configured: a share of the disk or an absolute amount that stays free. */
+struct sl_water_mark {
+	bool is_free_bytes; /* true: `free_bytes` stay free; false: `share` percent used */
+	double share;	    /* percent, 0 .. 100 */
+	uint64_t free_bytes;
+};
+
+struct sl_water_conf {
+	struct sl_water_mark low, high, full;
+	uint64_t quota;	       /* bytes we may keep; 0 = no quota */
+	uint64_t reserve_step; /* storage.reserve_step [bytes] */
+	uint64_t reserve_max;  /* storage.reserve_max: a share leaves at most this unused [bytes] */
+};
+
+/* What the file system says; statvfs in production, a script in tests. */
+struct sl_water_fs {
+	uint64_t total, used, avail; /* bytes; avail is what an ordinary user may still write */
+	uint64_t files, files_avail; /* inodes; files 0 = the file system does not count them */
+};
+
+enum sl_water_state { SL_WATER_OK, SL_WATER_HIGH, SL_WATER_REFUSING };
+
+struct sl_water_now {
+	enum sl_water_state state;
+	const char *why;	 /* static: "disk", "inodes", "quota", "enospc", or "" */
+	double used_share;	 /* percent, by the larger of the two measures */
+	uint64_t used, avail;	 /* bytes, as the file system says */
+	uint64_t refuse_below;	 /* bytes available below which we refuse (the full mark) */
+	uint64_t accept_above;	 /* bytes available above which we accept again (the high mark) */
+	uint64_t reserved, kept; /* bytes */
+	int64_t full_in_s; /* forecast [s] at the rate of the last minutes; -1 = not filling */
+	uint64_t refusals; /* reservations refused since start */
+};
+
+struct sl_water;
+
+/* `look` fills *fs (returns SL_E_IO with *d when it cannot); arg is its own. Kept = bytes the index
+ * counts at start. Returns owned. Starts no thread. */
+SL_MUST enum sl_status sl_water_open(struct sl_water **out, const struct sl_water_conf *conf,
+	const struct sl_env *env,
+	enum sl_status (*look)(void *arg, struct sl_water_fs *fs, struct sl_diag *d), void *arg,
+	uint64_t kept, struct sl_diag *d);
+void sl_water_close(struct sl_water *w);
+
+/* Marks and quota anew (SIGHUP). */
+void sl_water_configure(struct sl_water *w, const struct sl_water_conf *conf);
+
+/* One look at the file system now; moves the state. Keeper thread, start, tests. */
+SL_MUST enum sl_status sl_water_look(struct sl_water *w, struct sl_diag *d);
+
+/* True when a new object may begin (state is not REFUSING). Any thread, no system call. */
+bool sl_water_may_begin(struct sl_water *w);
+
+/* `bytes` more, before they are written. SL_OK, or SL_E_FULL with *d (names disk, inodes, quota).
+ * Any thread; takes a short lock, no system call. */
+SL_MUST enum sl_status sl_water_reserve(struct sl_water *w, uint64_t bytes, struct sl_diag *d);
+
+/* The step a streamed object reserves at a time: reserve_step, less on small disks. */
+uint64_t sl_water_step(struct sl_water *w);
+
+/* An object is over: `reserved` bytes go back, `kept` of them were written and stay. */
+void sl_water_settle(struct sl_water *w, uint64_t reserved, uint64_t kept);
+
+/* Bytes that we kept are gone (removed object). */
+void sl_water_removed(struct sl_water *w, uint64_t bytes);
+
+/* A write said ENOSPC or EDQUOT though we had reserved: somebody else fills the disk. Refuses until a
+ * look finds room again. */
+void sl_water_enospc(struct sl_water *w);
+
+struct sl_water_now sl_water_now(struct sl_water *w);
