@@ -1,0 +1,146 @@
+/* Ingest: one C-STORE from its first byte to the status that may be answered (DESIGN 2).
+ *
+ * Happy path: begin on the loop thread; parts are appended as buffers fill and run, one at a time and
+ * in order, on the disk threads (element walk, digest, write); the last one decides: pending table,
+ * then index; the winner's file is written, fdatasynced, named, its folder fsynced, and the object
+ * passes the ack gate. on_done tells the owner which status to send.
+ *
+ * Failure: the first cause stays in the object. Later parts are released unwritten, and the status is
+ * told only after the last PDV came in (PROTOCOL D3): so the owner may stop granting buffers as soon
+ * as sl_ingest_is_failed() and only count bytes, but still calls finish.
+ *
+ * On close: sl_ingest_abort() at any time before finish; on_done follows, once, with
+ * `cancelled`. An object is the caller's memory and stays alive until on_done.
+ *
+ * Threads: begin, append, finish, abort on the object's loop thread; on_part and on_done are called on
+ * a storage thread (or inside the call) and must only pass the news on.
+ * SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "core/ae.h"
+#include "core/dstat.h"
+#include "core/elem.h"
+#include "core/env.h"
+#include "core/p10.h"
+#include "core/part.h"
+#include "core/record.h"
+#include "storage/digest.h"
+#include "storage/dirsync.h"
+#include "storage/ioq.h"
+#include "storage/store.h"
+
+struct sl_ingest;
+struct sl_object;
+struct sl_pending_entry;
+
+#define SL_INGEST_WINDOW 2 /* parts of one object in flight, whatever its size */
+
+enum sl_duplicates { SL_DUP_REFUSE, SL_DUP_LATEST, SL_DUP_FIRST };
+enum sl_unsound { SL_UNSOUND_KEEP, SL_UNSOUND_WARN, SL_UNSOUND_REFUSE };
+
+/* What ingest does with what it gets; the reloadable part may be replaced (sl_ingest_configure). */
+struct sl_ingest_conf {
+	bool is_durable;       /* storage.durability = "fsync" */
+	bool keeps_quarantine; /* storage.quarantine */
+	enum sl_unsound unsound;
+	uint64_t max_object;  /* storage.max_object [bytes of data set] */
+	uint64_t inflate_max; /* dicom.inflate_max [bytes] */
+	struct sl_elem_limits elem;
+};
+
+/* What the association knows of the object; copied by begin. */
+struct sl_ingest_params {
+	struct sl_uid sop_class_uid, sop_instance_uid; /* of the command set, valid */
+	struct sl_uid transfer_syntax_uid;	       /* of the presentation context, registered */
+	struct sl_ae calling, called;		       /* (0002,0016) .. (0002,0018) */
+	enum sl_duplicates duplicates;		       /* policy for this peer */
+};
+
+enum sl_dup { SL_DUP_NONE, SL_DUP_IDENTICAL, SL_DUP_CHANGED, SL_DUP_RECODED };
+
+/* What became of it. Valid in on_done and after. */
+struct sl_result {
+	enum sl_dstat dstat; /* for the C-STORE-RSP; success only from sl_ack_gate() */
+	char comment[65];    /* (0000,0902), at most 64 characters, no patient data; "" = none */
+	const char *why;     /* static word for the log: "stored", "disk-full", "unsound", ... */
+	enum sl_dup dup;
+	bool is_sound;
+	bool is_cancelled;   /* aborted by its owner; nothing to answer */
+	uint64_t bytes;	     /* data set bytes that came in */
+	uint64_t disk_ns;    /* time spent on disk threads, in dirsync and behind other objects */
+	struct sl_diag diag; /* of the first failure */
+};
+
+/* One object in work. Fields below the line are ingest's own. */
+struct sl_object {
+	void (*on_part)(
+		struct sl_object *o, struct sl_part *p); /* p was released: may be refilled */
+	void (*on_done)(struct sl_object *o);
+	struct sl_list mail; /* for the owner's mailbox, never touched by ingest */
+	void *owner;	     /* likewise */
+	struct sl_result result;
+	/* ------------------------------------------------------------------ */
+	struct sl_ingest *ingest;
+	struct sl_ingest_params params;
+	struct sl_job job;    /* at most one submission at a time */
+	struct sl_list parts; /* struct sl_part.node, under ingest's lock */
+	bool is_running, has_last, wants_abort, is_begun; /* under ingest's lock */
+	atomic_bool is_failed; /* set on a disk thread, read by the owner */
+	int stage;	       /* ingest.c's sm */
+	struct sl_elem elem;
+	struct sl_digest digest;
+	struct sl_inflate *inflate; /* borrowed from ingest's pool while deflated */
+	struct sl_record record;
+	struct sl_store_file file;
+	struct sl_proof proof;
+	struct sl_pending_entry *entry; /* claimed by finish */
+	struct sl_list turn;		/* in the entry's queue of later objects of the same UID */
+	struct sl_dirsync_wait sync;
+	uint64_t reserved; /* bytes reserved in water, not yet settled */
+	uint64_t written;  /* data set bytes in the file */
+	uint64_t t_begin_ns;
+	bool data_synced; /* fdatasync of the file returned 0 */
+};
+
+/* Sum of the memory ingest needs for its tables [bytes]; part of the printed sum. */
+size_t sl_ingest_memory(void);
+
+/* Everything ingest stands on; borrowed, outlives it. */
+struct sl_ingest_deps {
+	const struct sl_env *env;
+	struct sl_ioq *ioq;
+	struct sl_store *store;
+	struct sl_index *index;
+	struct sl_water *water;
+	struct sl_latch *latch;
+	unsigned threads; /* of ioq: one index reader each */
+};
+
+SL_MUST enum sl_status sl_ingest_open(struct sl_ingest **out, const struct sl_ingest_conf *conf,
+	const struct sl_ingest_deps *deps, struct sl_diag *d);
+/* All objects are done (assert). */
+void sl_ingest_close(struct sl_ingest *in);
+void sl_ingest_configure(struct sl_ingest *in, const struct sl_ingest_conf *conf);
+
+/* Starts an object in memory of the caller's; on_part, on_done and owner are set by the caller before.
+ * SL_OK; SL_E_FULL when the node refuses new objects now (o->is_failed is set with its cause: count the
+ * bytes, then finish). */
+SL_MUST enum sl_status sl_ingest_begin(
+	struct sl_ingest *in, struct sl_object *o, const struct sl_ingest_params *params);
+
+/* Takes a part; on_part follows. At most SL_INGEST_WINDOW in flight. */
+void sl_ingest_append(struct sl_object *o, struct sl_part *p);
+
+/* The last PDV has come in: `last` (may be NULL) is the rest; extra_bytes were dropped by the owner
+ * after a failure. From here on the order of decisions on one UID is fixed. on_done follows. */
+void sl_ingest_finish(struct sl_object *o, struct sl_part *last, uint64_t extra_bytes);
+
+/* The association is gone before finish. on_done follows with is_cancelled. */
+void sl_ingest_abort(struct sl_object *o);
+
+/* True once the object can only fail: stop granting it buffers. Any thread. */
+bool sl_ingest_is_failed(const struct sl_object *o);
+
+/* True when `o` would pass as a success, i.e. what its status promises is durable. THE ONLY place that
+ * decides so; see ack.c. */
+bool sl_ack_gate(const struct sl_object *o);

@@ -1,0 +1,80 @@
+/* The store seam: object bytes in, object bytes out, in verbs of the domain.
+ *
+ * No descriptor, no path and no seek in it, so that an object store can stand behind it. Verbs without
+ * a callback may block and are called on disk threads or the indexer thread only; finish is
+ * asynchronous, because durability is shared between objects. store_fs.c is the archive of DICOM
+ * files; tests/support/store_mem.c is its twin in memory.
+ *
+ * A file is unnamed until finish: whoever aborts or crashes before leaves nothing behind.
+ * SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <sys/uio.h>
+
+#include "core/p10.h"
+#include "core/record.h"
+#include "storage/dirsync.h"
+
+struct sl_store;
+
+/* A file being written; embedded by the caller, one owner at a time. */
+struct sl_store_file {
+	struct sl_store *store;
+	int fd;			     /* store_fs's own; -1 when closed */
+	uint64_t header_len;	     /* bytes kept free at the start */
+	uint64_t written;	     /* data set bytes appended */
+	uint64_t seq;		     /* given by finish */
+	bool is_temp_named;	     /* store_fs's own: no O_TMPFILE here */
+	struct sl_dirsync_wait sync; /* proof of the name: see sl_ack_gate() */
+	bool data_synced; /* fdatasync of this file returned 0 (or durability is "none") */
+	void (*on_named)(
+		struct sl_store_file *f, enum sl_status st); /* set by the caller of finish */
+};
+
+/* A stored object: where it is now follows from these (spool first, then archive). */
+struct sl_locator {
+	struct sl_uid study_instance_uid, series_instance_uid, sop_instance_uid;
+	uint64_t seq;
+	bool has_plain_name; /* <SOPInstanceUID>.dcm; else <SOPInstanceUID>~<seq>.dcm */
+};
+
+/* A stored object opened for reading; embedded by the caller. */
+struct sl_store_reader {
+	int fd;		   /* store_fs's own */
+	struct sl_p10 p10; /* header as decoded */
+	uint64_t header_len, dataset_len;
+};
+
+struct sl_store_ops {
+	/* An unnamed file that keeps header_len bytes free. SL_E_FULL, SL_E_IO. */
+	enum sl_status (*begin)(struct sl_store *s, struct sl_store_file *f, uint64_t header_len,
+		struct sl_diag *d);
+	/* Data set bytes behind those already there. SL_E_FULL: nothing further can be written. */
+	enum sl_status (*append)(
+		struct sl_store_file *f, const struct iovec *iov, int iov_n, struct sl_diag *d);
+	/* Header and last bytes (one write when nothing was appended before), then durable bytes; then
+	 * the name of `seq`; on_named once that is durable too. A failure before the name is returned
+	 * (SL_E_FULL, SL_E_IO, SL_E_SYNC) and on_named does not follow. */
+	enum sl_status (*finish)(struct sl_store_file *f, const void *header,
+		const struct iovec *iov, int iov_n, uint64_t seq, struct sl_diag *d);
+	/* Gives the file up; nothing of it stays. */
+	void (*abort)(struct sl_store_file *f);
+	/* Opens spool name or archive name, whichever is there. SL_E_NOTFOUND, SL_E_CORRUPT, SL_E_IO. */
+	enum sl_status (*open)(struct sl_store *s, struct sl_store_reader *r,
+		const struct sl_locator *at, struct sl_diag *d);
+	/* Data set bytes from `off`; *got < n only at the end. */
+	enum sl_status (*read)(struct sl_store_reader *r, uint64_t off, void *bytes, size_t n,
+		size_t *got, struct sl_diag *d);
+	void (*close)(struct sl_store_reader *r);
+	/* Moves objects from the spool to their archive names, durably: folders, links, folder
+	 * fsyncs, only then the spool names go. Indexer thread. Idempotent. */
+	enum sl_status (*settle)(
+		struct sl_store *s, const struct sl_locator *at, size_t n, struct sl_diag *d);
+	/* Removes an object's names. SL_OK also when there was none. Indexer thread. */
+	enum sl_status (*remove)(
+		struct sl_store *s, const struct sl_locator *at, struct sl_diag *d);
+};
+
+struct sl_store {
+	const struct sl_store_ops *ops;
+};
