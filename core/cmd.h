@@ -17,12 +17,12 @@
 #include "core/uid.h"
 #include "core/wbuf.h"
 
-#define SL_CMD_MAX	     4096   /* longest command set taken [bytes] */
-#define SL_CMD_RSP_MAX	     320    /* longest response sl_cmd_encode_rsp() writes [bytes] */
-#define SL_CMD_COMMENT_MAX   64	    /* characters of (0000,0902), LO */
-#define SL_CMD_OFFENDERS_MAX 4	    /* tags we put into (0000,0901) */
+#define SL_CMD_MAX           4096   /* longest command set taken [bytes] */
+#define SL_CMD_RSP_MAX       320    /* longest response sl_cmd_encode_rsp() writes [bytes] */
+#define SL_CMD_COMMENT_MAX   64     /* characters of (0000,0902), LO */
+#define SL_CMD_OFFENDERS_MAX 4      /* tags we put into (0000,0901) */
 #define SL_CMD_NO_DATA_SET   0x0101 /* (0000,0800): no data set follows; any other value: one does */
-#define SL_CMD_RSP_BIT	     0x8000 /* of the command field: a response */
+#define SL_CMD_RSP_BIT       0x8000 /* of the command field: a response */
 
 /* Command fields, PS3.7 table E.1-1. */
 enum sl_cmd_field {
@@ -42,7 +42,7 @@ enum sl_cmd_field {
 
 /* The elements of a command set that we know, ascending by tag. */
 enum sl_cmd_el {
-#define SL_CMD_EL(name, element, vr, keyword) SL_CMD_EL_##name,
+#define SL_CMD_EL(name, element, vr, member, keyword) SL_CMD_EL_##name,
 #include "core/cmd.def"
 #undef SL_CMD_EL
 	SL_CMD_EL_N
@@ -51,7 +51,7 @@ enum sl_cmd_el {
 /* What a peer did that we put up with; bits of sl_cmd.quirks. */
 enum sl_cmd_quirk {
 	SL_CMD_QUIRK_GROUP_LENGTH = 1 << 0,  /* (0000,0000) missing or wrong */
-	SL_CMD_QUIRK_UNSORTED = 1 << 1,	     /* tags do not ascend */
+	SL_CMD_QUIRK_UNSORTED = 1 << 1,      /* tags do not ascend */
 	SL_CMD_QUIRK_DUPLICATE = 1 << 2,     /* an element came twice; the first was kept */
 	SL_CMD_QUIRK_ODD_LENGTH = 1 << 3,    /* a value of odd length */
 	SL_CMD_QUIRK_FOREIGN_GROUP = 1 << 4, /* an element outside group 0000; passed over */
@@ -61,10 +61,12 @@ enum sl_cmd_quirk {
 
 /* One command set as values. Fields without their bit in `has` are zero. */
 struct sl_cmd {
-	uint32_t has;	   /* 1 << enum sl_cmd_el: present and usable */
+	uint32_t has;      /* 1 << enum sl_cmd_el: present and usable */
 	uint32_t unusable; /* 1 << enum sl_cmd_el: present, but empty, too short or not allowed */
 	uint32_t quirks;   /* enum sl_cmd_quirk bits */
-	uint16_t field;	   /* enum sl_cmd_field, or any other value of the peer's */
+	uint32_t group_length;                            /* as sent */
+	uint32_t offending_element, attribute_identifier; /* the first tag of the list */
+	uint16_t field; /* enum sl_cmd_field, or any other value of the peer's */
 	uint16_t message_id;
 	uint16_t responded_to; /* (0000,0120) */
 	uint16_t priority;     /* 0 medium, 1 high, 2 low; medium where it is absent */
@@ -121,11 +123,11 @@ const char *sl_cmd_quirk_name(unsigned bit);
 
 /* A response, as values. */
 struct sl_cmd_rsp {
-	uint16_t field;	       /* of the request; SL_CMD_RSP_BIT is added */
+	uint16_t field;        /* of the request; SL_CMD_RSP_BIT is added */
 	uint16_t responded_to; /* the request's Message ID */
 	uint16_t status;
-	bool has_data_set;		 /* (0000,0800): an identifier follows (C-FIND) */
-	struct sl_uid affected_class;	 /* len 0: left out */
+	bool has_data_set;               /* (0000,0800): an identifier follows (C-FIND) */
+	struct sl_uid affected_class;    /* len 0: left out */
 	struct sl_uid affected_instance; /* len 0: left out */
 	const char
 		*comment; /* NULL or "": left out; borrowed; cut at 64, unprintables become '?' */
