@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "support/t.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -64,10 +65,10 @@ static void D1_c_store_rsp_is_byte_exact(void **state)
 {
 	(void)state;
 	static const uint8_t golden[] = {
-		0x00, 0x00, 0x00, 0x00, 0x04, 0x00, 0x00, 0x00, 0x88, 0x00, 0x00, 0x00, /* 136 */
+		0x00, 0x00, 0x00, 0x00, 0x04, 0x00, 0x00, 0x00, 0x70, 0x00, 0x00, 0x00, /* 112 */
 		0x00, 0x00, 0x02, 0x00, 0x1A, 0x00, 0x00, 0x00, '1', '.', '2', '.', '8', '4', '0',
-		'.', '1', '0', '0', '0', '8', '.', '5', '.', '1', '.', '4', '.', '1', '.', '1',
-		'.', '2', 0x00,						    /* class, NUL */
+		'.', '1', '0', '0', '0', '8', '.', '5', '.', '1', '.', '4', '.', '1', '.', '1', '.',
+		'2', 0x00,                                                  /* class, NUL */
 		0x00, 0x00, 0x00, 0x01, 0x02, 0x00, 0x00, 0x00, 0x01, 0x80, /* C-STORE-RSP */
 		0x00, 0x00, 0x20, 0x01, 0x02, 0x00, 0x00, 0x00, 0x07, 0x00, /* responded to */
 		0x00, 0x00, 0x00, 0x08, 0x02, 0x00, 0x00, 0x00, 0x01, 0x01, /* no data set */
@@ -96,8 +97,8 @@ static void D1_c_echo_rsp_is_byte_exact(void **state)
 	static const uint8_t golden[] = {
 		0x00, 0x00, 0x00, 0x00, 0x04, 0x00, 0x00, 0x00, 0x42, 0x00, 0x00, 0x00, /* 66 */
 		0x00, 0x00, 0x02, 0x00, 0x12, 0x00, 0x00, 0x00, '1', '.', '2', '.', '8', '4', '0',
-		'.', '1', '0', '0', '0', '8', '.', '1', '.', '1', 0x00,
-		0x00, 0x00, 0x00, 0x01, 0x02, 0x00, 0x00, 0x00, 0x30, 0x80, /* C-ECHO-RSP */
+		'.', '1', '0', '0', '0', '8', '.', '1', '.', '1', 0x00, 0x00, 0x00, 0x00, 0x01,
+		0x02, 0x00, 0x00, 0x00, 0x30, 0x80,                         /* C-ECHO-RSP */
 		0x00, 0x00, 0x20, 0x01, 0x02, 0x00, 0x00, 0x00, 0xFF, 0xFF, /* responded to */
 		0x00, 0x00, 0x00, 0x08, 0x02, 0x00, 0x00, 0x00, 0x01, 0x01, /* no data set */
 		0x00, 0x00, 0x00, 0x09, 0x02, 0x00, 0x00, 0x00, 0x00, 0x00, /* success */
@@ -135,8 +136,8 @@ static void D1_cut_at_every_byte_never_reads_past_the_end(void **state)
 static void D1_lengths_that_lie_stay_inside(void **state)
 {
 	(void)state;
-	static const uint32_t lies[] = {0, 1, 3, 5, 255, 4096, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFC,
-		0xFFFFFFFE, 0xFFFFFFFF};
+	static const uint32_t lies[] = {
+		0, 1, 3, 5, 255, 4096, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFC, 0xFFFFFFFE, 0xFFFFFFFF};
 	struct sl_wbuf w = empty();
 	struct sl_cmd cmd;
 	struct sl_diag d;
@@ -214,8 +215,8 @@ static void D1_odd_lengths_and_foreign_elements_are_tolerated(void **state)
 	t_end(&w);
 	assert_int_equal(decode(&cmd, w.base, w.len, &d), SL_OK);
 	assert_string_equal(cmd.affected_class.s, T_VERIFY);
-	assert_int_equal(cmd.quirks, SL_CMD_QUIRK_ODD_LENGTH | SL_CMD_QUIRK_FOREIGN_GROUP |
-					     SL_CMD_QUIRK_UNSORTED);
+	assert_int_equal(cmd.quirks,
+		SL_CMD_QUIRK_ODD_LENGTH | SL_CMD_QUIRK_FOREIGN_GROUP | SL_CMD_QUIRK_UNSORTED);
 }
 
 /* One required element of a C-STORE-RQ is left out, or empty. */
@@ -242,7 +243,8 @@ static void D1_missing_and_empty_elements_are_named(void **state)
 				t_el(&w, e, 0, NULL, 0);
 			else if (e != out && (e == 0x0002 || e == 0x1000))
 				t_ui(&w, e, "1.2.3");
-			else if (e != out && (e == 0x0100 || e == 0x0110 || e == 0x0700 || e == 0x0800))
+			else if (e != out &&
+				 (e == 0x0100 || e == 0x0110 || e == 0x0700 || e == 0x0800))
 				t_us(&w, e, 1);
 		}
 		t_end(&w);
@@ -296,7 +298,8 @@ static void D2_any_value_but_0101_announces_a_data_set(void **state)
 		assert_int_equal(decode(&cmd, w.base, w.len, &d), SL_OK);
 		assert_int_equal(sl_cmd_has_data_set(&cmd), types[i / 3] != 0x0101);
 		assert_int_equal(cmd.message_id, ids[i % 3]);
-		assert_int_equal(sl_cmd_rsp_to(&cmd, SL_DSTAT_SUCCESS, "").responded_to, ids[i % 3]);
+		assert_int_equal(
+			sl_cmd_rsp_to(&cmd, SL_DSTAT_SUCCESS, "").responded_to, ids[i % 3]);
 	}
 }
 
