@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#define XXH_STATIC_LINKING_ONLY /* XXH3_state_t as a complete type, and XXH3_INITSTATE */
 #include <xxhash.h>
 
 _Static_assert(sizeof(struct sl_digest) >= sizeof(XXH3_state_t), "room for the state");
