@@ -17,7 +17,7 @@
  *     over a limit below, an unknown PDU type: SL_E_PDU;
  *   - an item longer than its fields: the rest is passed over;
  *   - an unknown item, or a second one where there is one only: passed over, counted (D.2: "ignored");
- *   - reserved bytes of any value: not looked at (9.3.1).
+ *   - reserved bytes of any value, the syntaxes of a refused context: not looked at (9.3.1, 9.3.3.2).
  * Writing goes into a struct sl_wbuf of the caller's.
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
@@ -159,26 +159,27 @@ struct sl_pdu_ev {
 };
 
 /* The decoder of one connection. Plain memory, no pointers: zeroed by sl_pdu_init(), nothing to free.
- * The fields are the decoder's own, except those marked. */
+ * The first two fields are for the caller to read, the others are the decoder's own. */
 struct sl_pdu_dec {
-	struct sl_ul_reason reason; /* for the caller, on SL_E_PDU: the A-ABORT to send */
-	uint32_t
-		odd_fragments_n; /* for the caller: fragments of odd length, tolerated (annex E.2) */
-	uint32_t max_len;	 /* largest P-DATA-TF taken [bytes] */
-	uint32_t pdu_len;	 /* length field of the current PDU */
-	uint32_t left[3]; /* bytes not yet given to a field: of the PDU, the item, the sub-item */
+	struct sl_ul_reason reason; /* on SL_E_PDU: the A-ABORT to send */
+	uint32_t odd_fragments_n;   /* fragments of odd length so far; tolerated (E.2 wants even) */
+	uint32_t max_len;	    /* largest P-DATA-TF taken [bytes] */
+	uint32_t pdu_len;	    /* length field of the current PDU */
+	uint32_t left[4]; /* by level (pdu_dec.h): bytes not yet given to a field or inner level */
 	uint32_t skip;	  /* bytes to pass over before the next field */
 	uint16_t want;	  /* bytes of the next field; at most SL_PDU_FIELD_MAX */
 	uint16_t have;	  /* of these, bytes already in field[] */
-	uint16_t stated_len; /* of a value: its length on the wire */
-	uint8_t level;	     /* innermost open: index into left[] */
-	uint8_t state;	     /* which field comes next */
+	uint16_t stated_len; /* the field's length on the wire; want, or more than is kept */
+	uint16_t first_len;  /* of two lengths in one item, the first */
+	uint8_t level;	     /* innermost level open: index into left[] */
+	uint8_t state;	     /* enum sl_pdu_state: the next field */
 	uint8_t type;	     /* enum sl_pdu_type of the current PDU */
-	uint8_t pcid;	     /* of the open PDV or presentation context */
-	uint8_t flags;	     /* message control header of the open PDV, or result of the context */
-	bool in_fragment;    /* a slice of the open PDV has been given */
-	uint16_t seen, pctx_n, syntax_n, sub_n, ignored_n; /* of the current A-ASSOCIATE PDU */
-	uint8_t field[SL_PDU_FIELD_MAX];		   /* a field cut by the end of the bytes */
+	uint8_t kept[2];  /* of the open PDV: context ID, control header; of the open context: ID,
+				result; of 58H: type, response wanted */
+	bool in_fragment; /* a slice of the open PDV has been given */
+	uint16_t seen;	  /* enum sl_pdu_seen and the open context's; of this A-ASSOCIATE PDU */
+	uint16_t pctx_n, syntax_n, sub_n, ignored_n; /* likewise: what the limits above count */
+	uint8_t field[SL_PDU_FIELD_MAX];	     /* a field cut by the end of the bytes */
 };
 
 /* max_len: the Maximum Length we declare (D.1) [bytes]; 0 = no limit. */
