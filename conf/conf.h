@@ -16,17 +16,17 @@
 #define SL_TIB (1024 * (uint64_t)SL_GIB)
 #define SL_PIB (1024 * SL_TIB)
 
-#define SL_CONF_PEERS	   256
+#define SL_CONF_PEERS      256
 #define SL_CONF_FILE_MAX   SL_MIB /* bytes of the file */
-#define SL_CONF_LINE_MAX   4096	  /* bytes of one line of it; bounds the depth of a dotted key */
-#define SL_CONF_ERRORS_MAX 64	  /* reported at once; more are counted */
+#define SL_CONF_LINE_MAX   4096   /* bytes of one line of it; bounds the depth of a dotted key */
+#define SL_CONF_ERRORS_MAX 64     /* reported at once; more are counted */
 
-#define SL_CONF_AE_MAX	   17	/* AE title with its NUL (PS3.5: 16 characters) */
+#define SL_CONF_AE_MAX     17   /* AE title with its NUL (PS3.5: 16 characters) */
 #define SL_CONF_PATH_MAX   4096 /* PATH_MAX, with the NUL */
-#define SL_CONF_HOST_MAX   256	/* host name or address, with the NUL */
-#define SL_CONF_WORD_MAX   64	/* a group name, with the NUL */
-#define SL_CONF_ADDR_MAX   46	/* INET6_ADDRSTRLEN */
-#define SL_CONF_SYNTAX_MAX 65	/* a UID, with the NUL */
+#define SL_CONF_HOST_MAX   256  /* host name or address, with the NUL */
+#define SL_CONF_WORD_MAX   64   /* a group name, with the NUL */
+#define SL_CONF_ADDR_MAX   46   /* INET6_ADDRSTRLEN */
+#define SL_CONF_SYNTAX_MAX 65   /* a UID, with the NUL */
 
 /* SL_CONF_DURABILITY_FSYNC and the like, in the order of choices.def. */
 #define SL_CHOICES(tag)    \
@@ -59,7 +59,7 @@ typedef char sl_conf_host_t[SL_CONF_HOST_MAX];
 typedef char sl_conf_word_t[SL_CONF_WORD_MAX];
 typedef char sl_conf_addr_t[SL_CONF_ADDR_MAX];
 typedef char sl_conf_syntax_t[SL_CONF_SYNTAX_MAX];
-#define SL_CONF_TYPE_AE	    sl_conf_ae_t
+#define SL_CONF_TYPE_AE     sl_conf_ae_t
 #define SL_CONF_TYPE_PATH   sl_conf_path_t
 #define SL_CONF_TYPE_HOST   sl_conf_host_t
 #define SL_CONF_TYPE_WORD   sl_conf_word_t
@@ -74,10 +74,10 @@ typedef char sl_conf_syntax_t[SL_CONF_SYNTAX_MAX];
 #define SL_GROUP_END(group) \
 	}                   \
 	;
-#define SL_FLAG(group, name, def, reload, text)		       bool name;
+#define SL_FLAG(group, name, def, reload, text)                bool name;
 #define SL_NUM(group, name, kind, min, max, def, reload, text) uint64_t name;
-#define SL_MARK(group, name, percent, reload, text)	       struct sl_conf_mark name;
-#define SL_TEXT(group, name, kind, def, reload, text)	       SL_CONF_TYPE_##kind name;
+#define SL_MARK(group, name, percent, reload, text)            struct sl_conf_mark name;
+#define SL_TEXT(group, name, kind, def, reload, text)          SL_CONF_TYPE_##kind name;
 #define SL_LIST(group, name, kind, n, def, reload, text) \
 	SL_CONF_TYPE_##kind name[n];                     \
 	size_t name##_n;
@@ -87,14 +87,14 @@ typedef char sl_conf_syntax_t[SL_CONF_SYNTAX_MAX];
 
 /* Every key as a number, for positions and reloading: SL_CONF_dicom_port. */
 enum sl_conf_key_id {
-#define SL_CONF_ROW(group, name)			       SL_CONF_##group##_##name,
-#define SL_FLAG(group, name, def, reload, text)		       SL_CONF_ROW(group, name)
+#define SL_CONF_ROW(group, name)                               SL_CONF_##group##_##name,
+#define SL_FLAG(group, name, def, reload, text)                SL_CONF_ROW(group, name)
 #define SL_NUM(group, name, kind, min, max, def, reload, text) SL_CONF_ROW(group, name)
-#define SL_MARK(group, name, percent, reload, text)	       SL_CONF_ROW(group, name)
-#define SL_TEXT(group, name, kind, def, reload, text)	       SL_CONF_ROW(group, name)
+#define SL_MARK(group, name, percent, reload, text)            SL_CONF_ROW(group, name)
+#define SL_TEXT(group, name, kind, def, reload, text)          SL_CONF_ROW(group, name)
 #define SL_LIST(group, name, kind, n, def, reload, text)       SL_CONF_ROW(group, name)
-#define SL_ONE(group, name, tag, def, reload, text)	       SL_CONF_ROW(group, name)
-#define SL_MANY(group, name, tag, mask, reload, text)	       SL_CONF_ROW(group, name)
+#define SL_ONE(group, name, tag, def, reload, text)            SL_CONF_ROW(group, name)
+#define SL_MANY(group, name, tag, mask, reload, text)          SL_CONF_ROW(group, name)
 #include "conf/params.def"
 #undef SL_CONF_ROW
 	SL_CONF_KEY_N
@@ -103,7 +103,8 @@ enum sl_conf_key_id {
 /* Where a value was written. line 0: in --set when is_set, else nowhere (the default). */
 struct sl_conf_pos {
 	uint32_t line, column; /* from 1 */
-	bool is_set;	       /* by --set */
+	bool is_set;           /* by --set */
+	bool is_bad;           /* the value was refused: cross-checks pass over it */
 };
 
 struct sl_conf {
@@ -112,7 +113,7 @@ struct sl_conf {
 	struct sl_conf_peer peer[SL_CONF_PEERS]; \
 	size_t peer_n;
 #include "conf/params.def"
-	struct sl_conf_pos at[SL_CONF_KEY_N];	   /* of the keys outside [[peer]] */
+	struct sl_conf_pos at[SL_CONF_KEY_N];      /* of the keys outside [[peer]] */
 	struct sl_conf_pos peer_at[SL_CONF_PEERS]; /* of each [[peer]] line */
 };
 
@@ -155,9 +156,10 @@ struct sl_conf_choice {
 struct sl_conf_key {
 	const char *group, *name;
 	enum sl_conf_kind kind;
-	size_t offset;	      /* in its group's struct */
-	size_t size;	      /* of one value [bytes] */
-	size_t list_n;	      /* places of a list; 0 = not a list */
+	size_t base;          /* of its group's struct in struct sl_conf; of peer[0] for [[peer]] */
+	size_t offset;        /* in its group's struct */
+	size_t size;          /* of one value [bytes] */
+	size_t list_n;        /* places of a list; 0 = not a list */
 	size_t list_n_offset; /* of the list's length in its group's struct */
 	uint64_t min, max;    /* of a number */
 	uint64_t def_number;  /* default of a flag, number, choice, mask; a mark's percent */
