@@ -1,0 +1,135 @@
+/* Annotated wire vectors, and the check that every decoder test runs: the same story whatever the
+ * split of the stream.
+ *
+ *	struct wire w = wire_of("07 00 00000004"	// A-ABORT
+ *				"00 00 02 06");		// provider, invalid parameter
+ *	assert_story(&w, 0, "BEGIN ABORT 4\n" "END ABORT 2/6\n");
+ *
+ * In the text, hex digits are bytes, 'quoted' characters are themselves, spaces mean nothing.
+ * SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "support/pdu_trace.h"
+#include "support/t.h"
+
+#define WIRE_MAX ((size_t)200 * 1024)
+
+struct wire {
+	uint8_t *p; /* wire_free() */
+	size_t n;
+};
+
+static inline void wire_free(struct wire *w)
+{
+	free(w->p);
+	*w = (struct wire){NULL, 0};
+}
+
+static inline void wire_add(struct wire *w, const void *bytes, size_t n)
+{
+	w->p = realloc(w->p, w->n + n + 1);
+	assert_non_null(w->p);
+	if (n > 0)
+		memcpy(w->p + w->n, bytes, n);
+	w->n += n;
+}
+
+static inline void wire_fill(struct wire *w, uint8_t byte, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		wire_add(w, &byte, 1);
+}
+
+/* Appends annotated text. */
+static inline void wire_text(struct wire *w, const char *text)
+{
+	static const char digits[] = "0123456789abcdef";
+	for (const char *s = text; *s != '\0'; s++) {
+		if (*s == ' ')
+			continue;
+		if (*s == '\'') {
+			const char *end = strchr(s + 1, '\'');
+			assert_non_null(end);
+			wire_add(w, s + 1, (size_t)(end - s - 1));
+			s = end;
+			continue;
+		}
+		const char *hi = strchr(digits, s[0]), *lo = s[1] ? strchr(digits, s[1]) : NULL;
+		if (hi == NULL || lo == NULL)
+			fail_msg("not hex: %s", s);
+		uint8_t byte = (uint8_t)((hi - digits) << 4 | (lo - digits));
+		wire_add(w, &byte, 1);
+		s++;
+	}
+}
+
+static inline struct wire wire_of(const char *text)
+{
+	struct wire w = {NULL, 0};
+	wire_text(&w, text);
+	return w;
+}
+
+static inline void wire_be16(struct wire *w, size_t v)
+{
+	assert_true(v <= UINT16_MAX);
+	wire_add(w, (const uint8_t[2]){(uint8_t)(v >> 8), (uint8_t)v}, 2);
+}
+
+static inline void wire_be32(struct wire *w, uint32_t v)
+{
+	wire_be16(w, v >> 16);
+	wire_be16(w, v & 0xffff);
+}
+
+/* A fixed sequence of numbers (xorshift): the same in every run. */
+static inline uint32_t wire_random(uint64_t *seed)
+{
+	*seed ^= *seed << 13;
+	*seed ^= *seed >> 7;
+	*seed ^= *seed << 17;
+	return (uint32_t)(*seed >> 16);
+}
+
+static inline void assert_same_story(const struct wire *w, uint32_t max_len, const size_t *cuts,
+	size_t cuts_n, const char *expected)
+{
+	char *got = trace_run(w->p, w->n, max_len, cuts, cuts_n);
+	if (strcmp(got, expected) != 0)
+		print_error("cut in %zu at %zu, %zu ...\n", cuts_n + 1, cuts_n > 0 ? cuts[0] : 0,
+			cuts_n > 1 ? cuts[1] : 0);
+	assert_string_equal(got, expected);
+	free(got);
+}
+
+/* The stream tells `expected` whole, byte by byte, cut in two at every place, and cut in three at
+ * random ones. Long streams are cut in two at random places as well, instead of everywhere. */
+static inline void assert_story(const struct wire *w, uint32_t max_len, const char *expected)
+{
+	uint64_t seed = 88172645463325252u;
+	size_t n = w->n, places = n <= 1024 ? n + 1 : 64;
+	size_t *each = calloc(n + 1, sizeof(*each));
+	assert_non_null(each);
+	assert_same_story(w, max_len, NULL, 0, expected);
+	for (size_t i = 0; i <= n; i++)
+		each[i] = i;
+	assert_same_story(w, max_len, each, n + 1, expected);
+	for (size_t i = 0; i < places; i++) {
+		size_t cut = n <= 1024 ? i : wire_random(&seed) % (n + 1);
+		assert_same_story(w, max_len, &cut, 1, expected);
+	}
+	for (int i = 0; i < 64; i++) {
+		size_t a = wire_random(&seed) % (n + 1), b = wire_random(&seed) % (n + 1);
+		assert_same_story(
+			w, max_len, (const size_t[2]){sl_min(a, b), sl_max(a, b)}, 2, expected);
+	}
+	free(each);
+}
+
+/* Likewise, of annotated text. */
+static inline void assert_text_story(const char *text, uint32_t max_len, const char *expected)
+{
+	struct wire w = wire_of(text);
+	assert_story(&w, max_len, expected);
+	wire_free(&w);
+}
