@@ -83,7 +83,7 @@ static int make_path(const char *path, bool *is_made)
 		prefix[i] = '\0';
 		if (mkdir(prefix, i == len ? 0750 : 0755) == 0)
 			*is_made = true;
-		else if (errno != EEXIST && access(prefix, X_OK) != 0)
+		else if (errno != EEXIST)
 			return -1;
 	}
 	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
