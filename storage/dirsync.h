@@ -18,9 +18,9 @@ struct sl_dirsync_wait {
 	struct sl_list node;
 	/* Called once on the dirsync thread. st: SL_OK, or SL_E_SYNC. */
 	void (*on_synced)(struct sl_dirsync_wait *w, enum sl_status st);
-	uint64_t
-		named_after; /* number of fsyncs begun when the name already existed; set by join */
-	uint64_t covered_by; /* number of the fsync that released it: > named_after; 0 = none yet */
+	uint64_t named_after; /* fsyncs begun when the name already existed; set by join */
+	uint64_t covered_by;  /* number of the fsync that released it: > named_after; 0 = none */
+	int errnum;           /* of the fsync that failed, with SL_E_SYNC; else 0 */
 };
 
 /* Watches dirfd (borrowed, stays open until stop). do_sync = false: releases without syncing
@@ -31,7 +31,7 @@ SL_MUST enum sl_status sl_dirsync_start(struct sl_dirsync **out, int dirfd, bool
 /* The caller's name exists in the folder now; on_synced follows. Any thread. */
 void sl_dirsync_join(struct sl_dirsync *ds, struct sl_dirsync_wait *w);
 
-/* Serves who waits, then joins the thread and frees. */
+/* Serves who waits (nobody joins any more), then joins the thread and frees. */
 void sl_dirsync_stop(struct sl_dirsync *ds);
 
 /* fsyncs done and waiters released since start. */
