@@ -5,14 +5,13 @@
  *				"00 00 02 06");		// provider, invalid parameter
  *	assert_story(&w, 0, "BEGIN ABORT 4\n" "END ABORT 2/6\n");
  *
- * In the text, hex digits are bytes, 'quoted' characters are themselves, spaces mean nothing.
+ * In the text, hex digits are bytes, 'quoted' characters are themselves, spaces mean nothing, and
+ * {...} is a two-byte length and what it measures: "10 00 {'1.2.840'}" is "10 00 0007 '1.2.840'".
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include "support/pdu_trace.h"
 #include "support/t.h"
-
-#define WIRE_MAX ((size_t)200 * 1024)
 
 struct wire {
 	uint8_t *p; /* wire_free() */
@@ -40,27 +39,45 @@ static inline void wire_fill(struct wire *w, uint8_t byte, size_t n)
 		wire_add(w, &byte, 1);
 }
 
+/* One digit or character, or the two that make a byte; returns the last character used. */
+static inline const char *wire_token(struct wire *w, const char *s)
+{
+	static const char digits[] = "0123456789abcdef";
+	if (*s == ' ')
+		return s;
+	if (*s == '\'') {
+		const char *end = strchr(s + 1, '\'');
+		assert_non_null(end);
+		wire_add(w, s + 1, (size_t)(end - s - 1));
+		return end;
+	}
+	const char *hi = strchr(digits, s[0]), *lo = s[1] ? strchr(digits, s[1]) : NULL;
+	if (hi == NULL || lo == NULL)
+		fail_msg("not hex: %s", s);
+	wire_add(w, &(uint8_t){(uint8_t)((hi - digits) << 4 | (lo - digits))}, 1);
+	return s + 1;
+}
+
 /* Appends annotated text. */
 static inline void wire_text(struct wire *w, const char *text)
 {
-	static const char digits[] = "0123456789abcdef";
+	size_t open[8], depth = 0;
 	for (const char *s = text; *s != '\0'; s++) {
-		if (*s == ' ')
-			continue;
-		if (*s == '\'') {
-			const char *end = strchr(s + 1, '\'');
-			assert_non_null(end);
-			wire_add(w, s + 1, (size_t)(end - s - 1));
-			s = end;
-			continue;
+		if (*s == '{') {
+			assert_true(depth < SL_ARRAY_N(open));
+			open[depth++] = w->n;
+			wire_add(w, "\0", 2);
+		} else if (*s == '}') {
+			assert_true(depth > 0);
+			size_t at = open[--depth], n = w->n - at - 2;
+			assert_true(n <= UINT16_MAX);
+			w->p[at] = (uint8_t)(n >> 8);
+			w->p[at + 1] = (uint8_t)n;
+		} else {
+			s = wire_token(w, s);
 		}
-		const char *hi = strchr(digits, s[0]), *lo = s[1] ? strchr(digits, s[1]) : NULL;
-		if (hi == NULL || lo == NULL)
-			fail_msg("not hex: %s", s);
-		uint8_t byte = (uint8_t)((hi - digits) << 4 | (lo - digits));
-		wire_add(w, &byte, 1);
-		s++;
 	}
+	assert_int_equal(depth, 0);
 }
 
 static inline struct wire wire_of(const char *text)
