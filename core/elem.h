@@ -114,6 +114,9 @@ void sl_elem_init(struct sl_elem *e, const struct sl_elem_limits *limits,
  * which (TOO_DEEP is C010; TOO_MANY and TOO_LARGE are C011). */
 SL_MUST enum sl_status sl_elem_feed(struct sl_elem *e, const uint8_t *bytes, size_t n);
 
+/* True once nothing that follows can change the outcome: the bytes are only counted. */
+bool sl_elem_is_done(const struct sl_elem *e);
+
 /* The rest of the data set will not be looked at (dicom.inflate_max reached, or nothing left to index):
  * from here on bytes are only counted and their end proves nothing. */
 void sl_elem_stop(struct sl_elem *e);
