@@ -21,15 +21,15 @@
 
 #define SL_INDEX_TEXT_MAX \
 	3072 /* bytes: each value of a patient and a study, 3 bytes for each sent */
-#define SL_INDEX_CURSOR_MAX   128	/* bytes of a page cursor */
-#define SL_INDEX_MODALITIES   8		/* distinct modalities a study row names */
-#define SL_INDEX_MODALITY_MAX 16	/* bytes of one; PS3.3 C.7.3.1.1.1 */
+#define SL_INDEX_CURSOR_MAX   128       /* bytes of a page cursor */
+#define SL_INDEX_MODALITIES   8         /* distinct modalities a study row names */
+#define SL_INDEX_MODALITY_MAX 16        /* bytes of one; PS3.3 C.7.3.1.1.1 */
 #define SL_INDEX_NO_NUMBER    INT64_MIN /* instance_number absent or not an integer */
 
 /* Attribute values of one row in UTF-8; bytes that are not in their character set are U+FFFD. */
 struct sl_index_text {
-	uint16_t used;		 /* bytes of utf8[] */
-	uint16_t at[SL_ATTR_N];	 /* where a value starts */
+	uint16_t used;           /* bytes of utf8[] */
+	uint16_t at[SL_ATTR_N];  /* where a value starts */
 	uint16_t len[SL_ATTR_N]; /* its bytes; 0 = absent */
 	char utf8[SL_INDEX_TEXT_MAX];
 };
@@ -38,19 +38,19 @@ struct sl_index_text {
 struct sl_index_instance {
 	struct sl_uid study_instance_uid, series_instance_uid; /* len 0: the class has none ("_") */
 	struct sl_uid sop_instance_uid, sop_class_uid, transfer_syntax_uid;
-	uint64_t seq;		 /* order of decision */
-	uint64_t dataset_len;	 /* bytes */
-	uint64_t file_len;	 /* bytes of the Part 10 file */
+	uint64_t seq;            /* order of decision */
+	uint64_t dataset_len;    /* bytes */
+	uint64_t file_len;       /* bytes of the Part 10 file */
 	int64_t instance_number; /* (0020,0013), or SL_INDEX_NO_NUMBER */
-	uint32_t frames;	 /* (0028,0008); 0 = absent */
-	uint32_t flags;		 /* enum sl_record_flag */
-	uint8_t volume;		 /* of its series */
+	uint32_t frames;         /* (0028,0008); 0 = absent */
+	uint32_t flags;          /* enum sl_record_flag */
+	uint8_t volume;          /* of its series */
 };
 
 /* What the instances below a row add up to; kept as they come and go, never summed by scanning. */
 struct sl_index_counts {
 	uint64_t instances;
-	uint64_t bytes;	    /* of Part 10 files */
+	uint64_t bytes;     /* of Part 10 files */
 	uint64_t first_seq; /* lowest and highest seq that ever came in */
 	uint64_t last_seq;
 	int64_t first_ms, last_ms; /* their arrival times, Unix [ms] */
@@ -59,7 +59,7 @@ struct sl_index_counts {
 struct sl_index_series {
 	struct sl_uid study_instance_uid, series_instance_uid;
 	struct sl_index_counts counts;
-	uint8_t volume;	  /* the disk its files are on; 0 = storage.root */
+	uint8_t volume;   /* the disk its files are on; 0 = storage.root */
 	bool is_conflict; /* instances disagree on a series attribute; the first value stayed */
 	struct sl_index_text text; /* SERIES attributes */
 };
@@ -70,15 +70,15 @@ struct sl_index_study {
 	uint32_t series_n;
 	uint8_t modalities_n; /* rows used of modalities[]; a ninth one is not named */
 	char modalities[SL_INDEX_MODALITIES][SL_INDEX_MODALITY_MAX + 1];
-	bool is_conflict;	   /* instances disagree on a study or patient attribute */
-	uint64_t patient;	   /* number of the patient row; equal for studies of one patient */
+	bool is_conflict;          /* instances disagree on a study or patient attribute */
+	uint64_t patient;          /* number of the patient row; equal for studies of one patient */
 	struct sl_index_text text; /* STUDY and PATIENT attributes */
 };
 
 /* What became of one record of a batch. */
 struct sl_index_result {
 	enum sl_status
-		status;	    /* SL_OK; SL_E_EXISTS: that SOP Instance UID has a row of another seq;
+		status;     /* SL_OK; SL_E_EXISTS: that SOP Instance UID has a row of another seq;
 				* SL_E_LIMIT: a number of ours is used up; else not in at all */
 	uint32_t conflicts; /* bit a: the value of enum sl_attr a disagrees with the row's, which
 				* stayed; to be logged by name, never by value */
@@ -102,8 +102,8 @@ struct sl_index_tombstone {
 /* What a removal took out. */
 struct sl_index_removed {
 	uint64_t instances, bytes; /* Part 10 bytes */
-	bool study_gone;	   /* that was the last instance of its study */
-	bool series_gone;	   /* that was the last instance of its series */
+	bool study_gone;           /* that was the last instance of its study */
+	bool series_gone;          /* that was the last instance of its series */
 };
 
 /* Where the next page begins. A value of the caller's: zeroed before the first page, then passed back
@@ -117,25 +117,25 @@ struct sl_index_cursor {
 /* Totals, as of the last commit. */
 struct sl_index_usage {
 	uint64_t patients, studies, series, instances;
-	uint64_t bytes;	    /* Part 10 bytes of all instances */
+	uint64_t bytes;     /* Part 10 bytes of all instances */
 	uint64_t conflicts; /* patient, study and series rows marked `conflict` */
 };
 
 /* For the heartbeat and the ingest: a copy made at the last commit. */
 struct sl_index_snapshot {
 	struct sl_index_usage usage;
-	uint64_t next_seq;	/* above every seq that was ever in the index; 1 in an empty one */
-	uint64_t commits;	/* since open */
-	uint64_t map_size;	/* bytes of address space */
-	uint64_t map_used;	/* bytes of it that the file reaches */
-	uint64_t pages_used;	/* pages that hold rows */
-	uint64_t pages_free;	/* pages within map_used that are free */
-	uint32_t page_size;	/* bytes */
-	uint32_t readers_max;	/* reader slots */
-	uint32_t readers_used;	/* slots taken, also by other processes */
+	uint64_t next_seq;      /* above every seq that was ever in the index; 1 in an empty one */
+	uint64_t commits;       /* since open */
+	uint64_t map_size;      /* bytes of address space */
+	uint64_t map_used;      /* bytes of it that the file reaches */
+	uint64_t pages_used;    /* pages that hold rows */
+	uint64_t pages_free;    /* pages within map_used that are free */
+	uint32_t page_size;     /* bytes */
+	uint32_t readers_max;   /* reader slots */
+	uint32_t readers_used;  /* slots taken, also by other processes */
 	uint64_t readers_stale; /* slots of dead processes cleared since open */
-	uint64_t reserved;	/* objects that hold a reservation now */
-	uint64_t room;		/* objects that may hold one */
+	uint64_t reserved;      /* objects that hold a reservation now */
+	uint64_t room;          /* objects that may hold one */
 };
 
 /* What a full recount found (sl_index_check). */
@@ -146,7 +146,7 @@ struct sl_index_report {
 		[160]; /* the first of them: names the row by its UID or number, no patient data */
 };
 
-struct sl_index;	/* the first member of an implementation's own struct */
+struct sl_index;        /* the first member of an implementation's own struct */
 struct sl_index_reader; /* one per reading thread; likewise */
 
 struct sl_index_ops {
@@ -202,7 +202,7 @@ struct sl_index_reader {
 
 /* ---- life -------------------------------------------------------------------------------------- */
 
-/* Closes readers must be before; frees the index. NULL is allowed. */
+/* Frees the index; its readers are closed already. NULL is allowed. */
 static inline void sl_index_close(struct sl_index *ix)
 {
 	if (ix != NULL)

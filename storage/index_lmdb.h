@@ -10,7 +10,7 @@ struct sl_index_lmdb_options {
 		map_size; /* bytes of address space, reserved once (index.map_size); the file is sparse */
 	uint32_t readers;   /* sl_index_open_reader() calls to allow */
 	uint32_t batch_max; /* records of one sl_index_put_batch() */
-	bool create;	    /* make an empty index where there is none */
+	bool create;        /* make an empty index where there is none */
 };
 
 /* Opens (or makes) the index and clears stale reader slots. *out is returned owned; one per path and

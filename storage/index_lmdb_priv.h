@@ -1,0 +1,199 @@
+/* What the files of the LMDB index share: its trees, its transactions, its rows.
+ *
+ *   index_lmdb.c         the vtable, open and close, the one translator of LMDB's errors
+ *   index_lmdb_env.c     the environment: file system, folder, lock, schema, page counts
+ *   index_lmdb_rows.c    rows in and out of the trees, the dictionary, texts in UTF-8
+ *   index_lmdb_write.c   batches of records
+ *   index_lmdb_remove.c  removals and tombstones
+ *   index_lmdb_read.c    readers: lookups and pages
+ *   index_lmdb_check.c   the full recount
+ * Only these include lmdb.h. SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <lmdb.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "storage/index_lmdb.h"
+#include "storage/index_row.h"
+#include "storage/lmdb_key.h"
+
+#define SL_INDEX_LMDB_SCHEMA 1
+
+/* key -> value. "place" is study number, series number, ordinal (index_row.h). */
+enum sl_index_lmdb_tree {
+	SL_TREE_META,        /* "schema" -> be32, "state" -> state row */
+	SL_TREE_DICT,        /* 1, number -> word; 2, word -> number */
+	SL_TREE_PATIENT,     /* number -> patient row */
+	SL_TREE_PATIENT_KEY, /* 1, PatientID, 0, issuer | 2, study number -> number */
+	SL_TREE_STUDY,       /* study -> study row: in order of arrival */
+	SL_TREE_STUDY_UID,   /* UID, end mark -> study */
+	SL_TREE_SERIES,      /* study, series -> series row */
+	SL_TREE_SERIES_UID,  /* UID, end mark, study -> series: one UID may be in two studies */
+	SL_TREE_INSTANCE,    /* place -> instance row: a study's rows lie together */
+	SL_TREE_UID,         /* UID -> place */
+	SL_TREE_TOMBSTONE,   /* seq -> tombstone row */
+	SL_TREE_N
+};
+
+/* What one batch works on; allocated at open, lives between begin and end of a put. */
+struct sl_index_lmdb_batch {
+	uint32_t *order; /* indices of records, sorted by study, series, seq; batch_max of them */
+	bool has_study, has_series;                             /* the rows below are loaded... */
+	bool is_patient_dirty, is_study_dirty, is_series_dirty; /* ...and differ from the tree's */
+	uint64_t study_no, series_no;
+	struct sl_index_row_patient patient; /* of the study's patient number */
+	struct sl_index_row_study study;
+	struct sl_index_row_series series;
+	struct sl_uid sop_class, transfer_syntax; /* the last words looked up, and their numbers */
+	uint32_t sop_class_no, transfer_syntax_no;
+	char charset[128]; /* likewise */
+	size_t charset_len;
+	uint32_t charset_no;
+};
+
+struct sl_index_lmdb {
+	struct sl_index base;
+	MDB_env *env;
+	MDB_dbi tree[SL_TREE_N];
+	int lock_fd; /* flock on the folder; -1 = none */
+	uint32_t batch_max, page_size;
+	uint64_t map_pages;      /* pages of the map */
+	uint64_t headroom_pages; /* of them kept for removals */
+
+	/* writer only */
+	struct sl_index_row_state state; /* as committed */
+	struct sl_index_lmdb_batch batch;
+	MDB_txn *counting;     /* read transaction of the page counts; reset between */
+	MDB_cursor *free_list; /* likewise */
+
+	/* any thread: how many objects may hold a reservation, how many do. Each is a sum of its own;
+	 * nothing else is read on the strength of it, so relaxed order is enough. */
+	atomic_llong room, reserved;
+	pthread_mutex_t snapshot_lock;
+	struct sl_index_snapshot snapshot; /* under snapshot_lock */
+};
+
+/* A transaction under way and where its failures are told. */
+struct sl_index_txn {
+	struct sl_index_lmdb *ix;
+	MDB_txn *txn;
+	struct sl_diag *diag;            /* may be NULL */
+	struct sl_index_row_state state; /* write transactions: becomes ix->state by the commit */
+};
+
+static inline struct sl_index_lmdb *sl_index_lmdb_of(struct sl_index *ix)
+{
+	return sl_container_of(ix, struct sl_index_lmdb, base);
+}
+
+/* ---- index_lmdb.c */
+
+/* MDB_* and errno to ours: MDB_MAP_FULL, ENOSPC and EDQUOT are SL_E_FULL (the transaction is gone, the
+ * environment is as it was), damage is SL_E_CORRUPT, MDB_READERS_FULL and ENOMEM are SL_E_NOMEM, an
+ * absent key is SL_E_NOTFOUND without a diag; anything else SL_E_IO. */
+SL_MUST enum sl_status sl_index_lmdb_error(int rc, const char *where, struct sl_diag *diag);
+
+/* SL_E_CORRUPT with a diag that names the place. */
+SL_MUST enum sl_status sl_index_lmdb_corrupt(const char *where, struct sl_diag *diag);
+
+/* Begins a write transaction; commits and publishes, or aborts. `st` is what the work came to: on
+ * anything but SL_OK the transaction is aborted and st returned. */
+SL_MUST enum sl_status sl_index_lmdb_begin(
+	struct sl_index_lmdb *ix, struct sl_index_txn *t, struct sl_diag *diag);
+SL_MUST enum sl_status sl_index_lmdb_end(struct sl_index_txn *t, enum sl_status st);
+
+/* ---- index_lmdb_env.c */
+SL_MUST enum sl_status sl_index_lmdb_env_open(struct sl_index_lmdb *ix,
+	const struct sl_index_lmdb_options *options, struct sl_diag *diag);
+void sl_index_lmdb_env_close(struct sl_index_lmdb *ix);
+
+/* Renews snapshot and room from the committed state. Counts the free pages when told to, or when the
+ * map gets short of untouched ones. */
+SL_MUST enum sl_status sl_index_lmdb_publish(
+	struct sl_index_lmdb *ix, bool count_free, struct sl_diag *diag);
+
+/* ---- index_lmdb_rows.c: SL_OK, SL_E_NOTFOUND (get, del), or a failure told in t->diag */
+SL_MUST enum sl_status sl_index_lmdb_get(struct sl_index_txn *t, enum sl_index_lmdb_tree tree,
+	const struct sl_wbuf *key, struct sl_cur *value);
+SL_MUST enum sl_status sl_index_lmdb_put(struct sl_index_txn *t, enum sl_index_lmdb_tree tree,
+	const struct sl_wbuf *key, const struct sl_wbuf *value);
+SL_MUST enum sl_status sl_index_lmdb_del(
+	struct sl_index_txn *t, enum sl_index_lmdb_tree tree, const struct sl_wbuf *key);
+
+/* A value that is one number; SL_E_CORRUPT when it is something else. */
+SL_MUST enum sl_status sl_index_lmdb_get_number(struct sl_index_txn *t,
+	enum sl_index_lmdb_tree tree, const struct sl_wbuf *key, uint64_t *out);
+SL_MUST enum sl_status sl_index_lmdb_put_number(struct sl_index_txn *t,
+	enum sl_index_lmdb_tree tree, const struct sl_wbuf *key, uint64_t value);
+
+/* Typed rows. A row that another row names and that is not there is damage: those that may be absent
+ * say SL_E_NOTFOUND, the caller decides. */
+SL_MUST enum sl_status sl_index_lmdb_get_state(
+	struct sl_index_txn *t, struct sl_index_row_state *out);
+SL_MUST enum sl_status sl_index_lmdb_put_state(
+	struct sl_index_txn *t, const struct sl_index_row_state *state);
+SL_MUST enum sl_status sl_index_lmdb_get_patient(
+	struct sl_index_txn *t, uint64_t no, struct sl_index_row_patient *out);
+SL_MUST enum sl_status sl_index_lmdb_put_patient(
+	struct sl_index_txn *t, uint64_t no, const struct sl_index_row_patient *row);
+SL_MUST enum sl_status sl_index_lmdb_get_study(
+	struct sl_index_txn *t, uint64_t no, struct sl_index_row_study *out);
+SL_MUST enum sl_status sl_index_lmdb_put_study(
+	struct sl_index_txn *t, uint64_t no, const struct sl_index_row_study *row);
+SL_MUST enum sl_status sl_index_lmdb_get_series(
+	struct sl_index_txn *t, uint64_t study, uint64_t series, struct sl_index_row_series *out);
+SL_MUST enum sl_status sl_index_lmdb_put_series(struct sl_index_txn *t, uint64_t study,
+	uint64_t series, const struct sl_index_row_series *row);
+SL_MUST enum sl_status sl_index_lmdb_get_place(
+	struct sl_index_txn *t, const struct sl_uid *uid, struct sl_index_row_place *out);
+SL_MUST enum sl_status sl_index_lmdb_find_study(
+	struct sl_index_txn *t, const struct sl_uid *uid, uint64_t *no);
+SL_MUST enum sl_status sl_index_lmdb_find_series(
+	struct sl_index_txn *t, uint64_t study, const struct sl_uid *uid, uint64_t *series);
+
+/* Keys, for those who walk. */
+void sl_index_lmdb_key_series_uid(struct sl_wbuf *w, const struct sl_uid *uid, uint64_t study);
+
+/* The dictionary. put gives a word (at most 128 bytes) its number, 0 for the empty word; get reads it
+ * into out[cap] and is SL_E_CORRUPT for a number that was never given. */
+SL_MUST enum sl_status sl_index_lmdb_put_word(
+	struct sl_index_txn *t, const char *word, size_t n, uint32_t *no);
+SL_MUST enum sl_status sl_index_lmdb_get_word(
+	struct sl_index_txn *t, uint32_t no, char *out, size_t cap, size_t *n);
+
+/* A row's texts in UTF-8, appended to *out. */
+SL_MUST enum sl_status sl_index_lmdb_read_text(
+	struct sl_index_txn *t, const struct sl_index_row_text *row, struct sl_index_text *out);
+
+/* ---- the seam's functions, by file */
+enum sl_status sl_index_lmdb_put_batch(struct sl_index *base,
+	const struct sl_record *const *records, size_t n, struct sl_index_result *results,
+	struct sl_diag *diag);
+enum sl_status sl_index_lmdb_remove_instance(struct sl_index *base, const struct sl_uid *uid,
+	uint64_t tombstone_seq, struct sl_index_removed *removed, struct sl_diag *diag);
+enum sl_status sl_index_lmdb_remove_study(struct sl_index *base, const struct sl_uid *uid,
+	uint64_t tombstone_seq, struct sl_index_removed *removed, struct sl_diag *diag);
+enum sl_status sl_index_lmdb_drop_tombstone(
+	struct sl_index *base, uint64_t seq, struct sl_diag *diag);
+enum sl_status sl_index_lmdb_clear_stale(struct sl_index *base, struct sl_diag *diag);
+enum sl_status sl_index_lmdb_check(
+	struct sl_index *base, struct sl_index_report *report, struct sl_diag *diag);
+enum sl_status sl_index_lmdb_open_reader(
+	struct sl_index *base, struct sl_index_reader **out, struct sl_diag *diag);
+void sl_index_lmdb_close_reader(struct sl_index_reader *base);
+enum sl_status sl_index_lmdb_locate_instance(struct sl_index_reader *base, const struct sl_uid *uid,
+	struct sl_index_instance *out, struct sl_diag *diag);
+enum sl_status sl_index_lmdb_locate_series(struct sl_index_reader *base, const struct sl_uid *study,
+	const struct sl_uid *series, struct sl_index_series *out, struct sl_diag *diag);
+enum sl_status sl_index_lmdb_locate_study(struct sl_index_reader *base, const struct sl_uid *uid,
+	struct sl_index_study *out, struct sl_diag *diag);
+enum sl_status sl_index_lmdb_list_studies(struct sl_index_reader *base, struct sl_index_cursor *at,
+	struct sl_index_study *out, size_t *n, struct sl_diag *diag);
+enum sl_status sl_index_lmdb_list_series(struct sl_index_reader *base, const struct sl_uid *study,
+	struct sl_index_cursor *at, struct sl_index_series *out, size_t *n, struct sl_diag *diag);
+enum sl_status sl_index_lmdb_list_instances(struct sl_index_reader *base,
+	const struct sl_uid *study, const struct sl_uid *series, struct sl_index_cursor *at,
+	struct sl_index_instance *out, size_t *n, struct sl_diag *diag);
+enum sl_status sl_index_lmdb_list_tombstones(struct sl_index_reader *base, uint64_t *after_seq,
+	struct sl_index_tombstone *out, size_t *n, struct sl_diag *diag);

@@ -1,0 +1,419 @@
+/* Readers: lookups by UID and pages of children.
+ *
+ * A reader is one read transaction, kept and renewed (MDB_NOTLS: the slot is the transaction's, not
+ * the thread's), and one cursor for each tree that is walked: a call allocates nothing. The transaction
+ * is reset before the call returns, so that no slow client ever pins pages.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "storage/index_lmdb_priv.h"
+
+#include <stdlib.h>
+
+struct reader {
+	struct sl_index_reader base;
+	MDB_txn *txn; /* reset between calls */
+	MDB_cursor *cursor[SL_TREE_N];
+};
+
+static const enum sl_index_lmdb_tree walked[] = {
+	SL_TREE_STUDY, SL_TREE_SERIES, SL_TREE_SERIES_UID, SL_TREE_INSTANCE, SL_TREE_TOMBSTONE};
+
+static struct reader *reader_of(struct sl_index_reader *base)
+{
+	return sl_container_of(base, struct reader, base);
+}
+
+void sl_index_lmdb_close_reader(struct sl_index_reader *base)
+{
+	struct reader *rd = reader_of(base);
+	for (size_t i = 0; i < SL_TREE_N; i++)
+		if (rd->cursor[i] != NULL)
+			mdb_cursor_close(rd->cursor[i]);
+	if (rd->txn != NULL)
+		mdb_txn_abort(rd->txn);
+	free(rd);
+}
+
+enum sl_status sl_index_lmdb_open_reader(
+	struct sl_index *base, struct sl_index_reader **out, struct sl_diag *diag)
+{
+	struct sl_index_lmdb *ix = sl_index_lmdb_of(base);
+	struct reader *rd = calloc(1, sizeof(*rd));
+	*out = NULL;
+	if (rd == NULL)
+		return sl_fail(diag, SL_E_NOMEM, 0, "index/reader", "out of memory");
+	rd->base.index = base;
+	int rc = mdb_txn_begin(ix->env, NULL, MDB_RDONLY, &rd->txn);
+	for (size_t i = 0; i < SL_ARRAY_N(walked) && rc == 0; i++)
+		rc = mdb_cursor_open(rd->txn, ix->tree[walked[i]], &rd->cursor[walked[i]]);
+	if (rc != 0) {
+		sl_index_lmdb_close_reader(&rd->base);
+		return sl_index_lmdb_error(rc, "lmdb/reader", diag);
+	}
+	mdb_txn_reset(rd->txn);
+	*out = &rd->base;
+	return SL_OK;
+}
+
+static enum sl_status begin(struct reader *rd, struct sl_index_txn *t, struct sl_diag *diag)
+{
+	*t = (struct sl_index_txn){
+		.ix = sl_index_lmdb_of(rd->base.index), .txn = rd->txn, .diag = diag};
+	return sl_index_lmdb_error(mdb_txn_renew(rd->txn), "lmdb/renew", diag);
+}
+
+static enum sl_status end(struct reader *rd, enum sl_status st)
+{
+	mdb_txn_reset(rd->txn);
+	return st;
+}
+
+/* Rows that another row names are there, or the index is damaged. */
+static enum sl_status must(struct sl_index_txn *t, enum sl_status st, const char *where)
+{
+	return st == SL_E_NOTFOUND ? sl_index_lmdb_corrupt(where, t->diag) : st;
+}
+
+/* ---- rows as the seam shows them --------------------------------------------------------------- */
+
+static enum sl_status show_word(struct sl_index_txn *t, uint32_t no, struct sl_uid *out)
+{
+	size_t n;
+	memset(out, 0, sizeof(*out));
+	enum sl_status st = sl_index_lmdb_get_word(t, no, out->s, SL_UID_MAX, &n);
+	out->len = (uint8_t)n;
+	return st;
+}
+
+static enum sl_status show_instance(struct sl_index_txn *t, struct sl_cur c,
+	const struct sl_uid *study, const struct sl_index_row_series *series,
+	struct sl_index_instance *out)
+{
+	struct sl_index_row_instance row;
+	if (sl_index_row_instance(c, &series->uid, &row) != SL_OK)
+		return sl_index_lmdb_corrupt("index/instance", t->diag);
+	out->study_instance_uid = *study;
+	out->series_instance_uid = series->uid;
+	out->sop_instance_uid = row.uid;
+	out->seq = row.seq;
+	out->dataset_len = row.dataset_len;
+	out->file_len = row.file_len;
+	out->instance_number = row.instance_number;
+	out->frames = row.frames;
+	out->flags = row.flags;
+	out->volume = series->volume;
+	enum sl_status st = show_word(t, row.sop_class, &out->sop_class_uid);
+	return st == SL_OK ? show_word(t, row.transfer_syntax, &out->transfer_syntax_uid) : st;
+}
+
+static enum sl_status show_series(struct sl_index_txn *t, const struct sl_uid *study,
+	const struct sl_index_row_series *row, struct sl_index_series *out)
+{
+	out->study_instance_uid = *study;
+	out->series_instance_uid = row->uid;
+	out->counts = row->counts;
+	out->volume = row->volume;
+	out->is_conflict = (row->flags & SL_INDEX_ROW_CONFLICT) != 0;
+	memset(&out->text, 0, offsetof(struct sl_index_text, utf8));
+	return sl_index_lmdb_read_text(t, &row->text, &out->text);
+}
+
+static enum sl_status show_study(
+	struct sl_index_txn *t, const struct sl_index_row_study *row, struct sl_index_study *out)
+{
+	struct sl_index_row_patient patient;
+	out->study_instance_uid = row->uid;
+	out->counts = row->counts;
+	out->series_n = row->series_n;
+	out->modalities_n = row->modalities_n;
+	memcpy(out->modalities, row->modalities, sizeof(out->modalities));
+	out->is_conflict = (row->flags & SL_INDEX_ROW_CONFLICT) != 0;
+	out->patient = row->patient;
+	memset(&out->text, 0, offsetof(struct sl_index_text, utf8));
+	enum sl_status st =
+		must(t, sl_index_lmdb_get_patient(t, row->patient, &patient), "index/patient");
+	if (st == SL_OK)
+		st = sl_index_lmdb_read_text(t, &row->text, &out->text);
+	return st == SL_OK ? sl_index_lmdb_read_text(t, &patient.text, &out->text) : st;
+}
+
+/* ---- lookups ----------------------------------------------------------------------------------- */
+
+static enum sl_status find_instance(
+	struct sl_index_txn *t, const struct sl_uid *uid, struct sl_index_instance *out)
+{
+	struct sl_index_row_place place;
+	struct sl_index_row_study study;
+	struct sl_index_row_series series;
+	struct sl_cur c;
+	uint8_t kb[3 * SL_LMDB_KEY_UINT_MAX];
+	struct sl_wbuf key = sl_wbuf_of(kb, sizeof(kb));
+	enum sl_status st = sl_index_lmdb_get_place(t, uid, &place);
+	if (st != SL_OK)
+		return st;
+	sl_index_row_put_place(&key, &place);
+	st = must(t, sl_index_lmdb_get_study(t, place.study, &study), "index/study");
+	if (st == SL_OK)
+		st = must(t, sl_index_lmdb_get_series(t, place.study, place.series, &series),
+			"index/series");
+	if (st == SL_OK)
+		st = must(t, sl_index_lmdb_get(t, SL_TREE_INSTANCE, &key, &c), "index/instance");
+	return st == SL_OK ? show_instance(t, c, &study.uid, &series, out) : st;
+}
+
+enum sl_status sl_index_lmdb_locate_instance(struct sl_index_reader *base, const struct sl_uid *uid,
+	struct sl_index_instance *out, struct sl_diag *diag)
+{
+	struct reader *rd = reader_of(base);
+	struct sl_index_txn t;
+	enum sl_status st = begin(rd, &t, diag);
+	return st == SL_OK ? end(rd, find_instance(&t, uid, out)) : st;
+}
+
+enum sl_status sl_index_lmdb_locate_study(struct sl_index_reader *base, const struct sl_uid *uid,
+	struct sl_index_study *out, struct sl_diag *diag)
+{
+	struct reader *rd = reader_of(base);
+	struct sl_index_txn t;
+	struct sl_index_row_study row;
+	uint64_t no;
+	enum sl_status st = begin(rd, &t, diag);
+	if (st != SL_OK)
+		return st;
+	st = sl_index_lmdb_find_study(&t, uid, &no);
+	if (st == SL_OK)
+		st = must(&t, sl_index_lmdb_get_study(&t, no, &row), "index/study");
+	return end(rd, st == SL_OK ? show_study(&t, &row, out) : st);
+}
+
+/* The first study that has a series of that UID. */
+static enum sl_status first_study_of(
+	struct reader *rd, struct sl_index_txn *t, const struct sl_uid *series, uint64_t *study_no)
+{
+	uint8_t kb[SL_LMDB_KEY_UID_MAX];
+	struct sl_wbuf prefix = sl_wbuf_of(kb, sizeof(kb));
+	MDB_cursor *cursor = rd->cursor[SL_TREE_SERIES_UID];
+	sl_lmdb_key_put_uid_end(&prefix, series->s, series->len);
+	MDB_val key = {prefix.len, prefix.base}, value;
+	int rc = mdb_cursor_renew(t->txn, cursor);
+	if (rc == 0)
+		rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+	if (rc != 0)
+		return sl_index_lmdb_error(rc, "lmdb/get", t->diag);
+	if (key.mv_size <= prefix.len || memcmp(key.mv_data, prefix.base, prefix.len) != 0)
+		return SL_E_NOTFOUND;
+	struct sl_cur c =
+		sl_cur_of((const uint8_t *)key.mv_data + prefix.len, key.mv_size - prefix.len);
+	*study_no = sl_lmdb_key_uint(&c);
+	return c.bad ? sl_index_lmdb_corrupt("index/series.uid", t->diag) : SL_OK;
+}
+
+enum sl_status sl_index_lmdb_locate_series(struct sl_index_reader *base, const struct sl_uid *study,
+	const struct sl_uid *series, struct sl_index_series *out, struct sl_diag *diag)
+{
+	struct reader *rd = reader_of(base);
+	struct sl_index_txn t;
+	struct sl_index_row_study study_row;
+	struct sl_index_row_series row;
+	uint64_t study_no, series_no;
+	enum sl_status st = begin(rd, &t, diag);
+	if (st != SL_OK)
+		return st;
+	st = study != NULL ? sl_index_lmdb_find_study(&t, study, &study_no)
+			   : first_study_of(rd, &t, series, &study_no);
+	if (st == SL_OK)
+		st = sl_index_lmdb_find_series(&t, study_no, series, &series_no);
+	if (st == SL_OK)
+		st = must(&t, sl_index_lmdb_get_study(&t, study_no, &study_row), "index/study");
+	if (st == SL_OK)
+		st = must(&t, sl_index_lmdb_get_series(&t, study_no, series_no, &row),
+			"index/series");
+	return end(rd, st == SL_OK ? show_series(&t, &study_row.uid, &row, out) : st);
+}
+
+/* ---- pages ------------------------------------------------------------------------------------- */
+
+/* A walk over the keys of a tree that begin with `prefix`, from behind those already shown. */
+struct walk {
+	struct sl_index_txn *t;
+	MDB_cursor *cursor;
+	const struct sl_wbuf *prefix; /* may be empty */
+	MDB_val key, value;
+};
+
+static enum sl_status check_row(struct walk *w, int rc)
+{
+	if (rc != 0 && rc != MDB_NOTFOUND)
+		return sl_index_lmdb_error(rc, "lmdb/walk", w->t->diag);
+	if (rc == MDB_NOTFOUND || w->key.mv_size <= w->prefix->len ||
+		memcmp(w->key.mv_data, w->prefix->base, w->prefix->len) != 0)
+		return SL_END;
+	return SL_OK;
+}
+
+/* SL_OK and the first row behind *at (of length 0: the first row), or SL_END. */
+static enum sl_status walk_first(struct walk *w, struct reader *rd, enum sl_index_lmdb_tree tree,
+	const struct sl_wbuf *prefix, const struct sl_index_cursor *at)
+{
+	bool has_seen = at->len > 0;
+	w->cursor = rd->cursor[tree];
+	w->prefix = prefix;
+	w->key = has_seen ? (MDB_val){at->len, (void *)(uintptr_t)at->key}
+			  : (MDB_val){prefix->len, prefix->base};
+	int rc = mdb_cursor_renew(w->t->txn, w->cursor);
+	if (rc == 0)
+		rc = mdb_cursor_get(w->cursor, &w->key, &w->value,
+			w->key.mv_size > 0 ? MDB_SET_RANGE : MDB_FIRST);
+	if (rc == 0 && has_seen && w->key.mv_size == at->len &&
+		memcmp(w->key.mv_data, at->key, at->len) == 0)
+		rc = mdb_cursor_get(w->cursor, &w->key, &w->value, MDB_NEXT);
+	return check_row(w, rc);
+}
+
+static enum sl_status walk_next(struct walk *w)
+{
+	return check_row(w, mdb_cursor_get(w->cursor, &w->key, &w->value, MDB_NEXT));
+}
+
+/* Remembers that the current row was shown. */
+static void walk_shown(const struct walk *w, struct sl_index_cursor *at)
+{
+	sl_assert(w->key.mv_size <= sizeof(at->key));
+	memcpy(at->key, w->key.mv_data, w->key.mv_size);
+	at->len = (uint8_t)w->key.mv_size;
+}
+
+/* What a page comes to: rows beat the end. */
+static enum sl_status page_end(enum sl_status st, size_t filled, size_t *n)
+{
+	*n = filled;
+	return st == SL_END && filled > 0 ? SL_OK : st;
+}
+
+enum sl_status sl_index_lmdb_list_studies(struct sl_index_reader *base, struct sl_index_cursor *at,
+	struct sl_index_study *out, size_t *n, struct sl_diag *diag)
+{
+	struct reader *rd = reader_of(base);
+	struct sl_index_txn t;
+	struct walk w = {.t = &t};
+	struct sl_wbuf all = {0};
+	size_t i = 0;
+	enum sl_status st = begin(rd, &t, diag);
+	if (st != SL_OK)
+		return st;
+	st = walk_first(&w, rd, SL_TREE_STUDY, &all, at);
+	while (st == SL_OK && i < *n) {
+		struct sl_index_row_study row;
+		if (sl_index_row_study(sl_cur_of(w.value.mv_data, w.value.mv_size), &row) != SL_OK)
+			st = sl_index_lmdb_corrupt("index/study", diag);
+		else
+			st = show_study(&t, &row, &out[i]);
+		if (st != SL_OK)
+			break;
+		walk_shown(&w, at);
+		if (++i < *n)
+			st = walk_next(&w);
+	}
+	return end(rd, page_end(st, i, n));
+}
+
+enum sl_status sl_index_lmdb_list_series(struct sl_index_reader *base, const struct sl_uid *study,
+	struct sl_index_cursor *at, struct sl_index_series *out, size_t *n, struct sl_diag *diag)
+{
+	struct reader *rd = reader_of(base);
+	struct sl_index_txn t;
+	struct walk w = {.t = &t};
+	uint8_t kb[SL_LMDB_KEY_UINT_MAX];
+	struct sl_wbuf prefix = sl_wbuf_of(kb, sizeof(kb));
+	uint64_t study_no;
+	size_t i = 0;
+	enum sl_status st = begin(rd, &t, diag);
+	if (st != SL_OK)
+		return st;
+	st = sl_index_lmdb_find_study(&t, study, &study_no);
+	if (st == SL_OK) {
+		sl_lmdb_key_put_uint(&prefix, study_no);
+		st = walk_first(&w, rd, SL_TREE_SERIES, &prefix, at);
+	}
+	while (st == SL_OK && i < *n) {
+		struct sl_index_row_series row;
+		if (sl_index_row_series(sl_cur_of(w.value.mv_data, w.value.mv_size), &row) != SL_OK)
+			st = sl_index_lmdb_corrupt("index/series", diag);
+		else
+			st = show_series(&t, study, &row, &out[i]);
+		if (st != SL_OK)
+			break;
+		walk_shown(&w, at);
+		if (++i < *n)
+			st = walk_next(&w);
+	}
+	return end(rd, page_end(st, i, n));
+}
+
+enum sl_status sl_index_lmdb_list_instances(struct sl_index_reader *base,
+	const struct sl_uid *study, const struct sl_uid *series, struct sl_index_cursor *at,
+	struct sl_index_instance *out, size_t *n, struct sl_diag *diag)
+{
+	struct reader *rd = reader_of(base);
+	struct sl_index_txn t;
+	struct walk w = {.t = &t};
+	struct sl_index_row_series series_row;
+	uint8_t kb[2 * SL_LMDB_KEY_UINT_MAX];
+	struct sl_wbuf prefix = sl_wbuf_of(kb, sizeof(kb));
+	uint64_t study_no, series_no;
+	size_t i = 0;
+	enum sl_status st = begin(rd, &t, diag);
+	if (st != SL_OK)
+		return st;
+	st = sl_index_lmdb_find_study(&t, study, &study_no);
+	if (st == SL_OK)
+		st = sl_index_lmdb_find_series(&t, study_no, series, &series_no);
+	if (st == SL_OK)
+		st = must(&t, sl_index_lmdb_get_series(&t, study_no, series_no, &series_row),
+			"index/series");
+	if (st == SL_OK) {
+		sl_lmdb_key_put_uint(&prefix, study_no);
+		sl_lmdb_key_put_uint(&prefix, series_no);
+		st = walk_first(&w, rd, SL_TREE_INSTANCE, &prefix, at);
+	}
+	while (st == SL_OK && i < *n) {
+		st = show_instance(&t, sl_cur_of(w.value.mv_data, w.value.mv_size), study,
+			&series_row, &out[i]);
+		if (st != SL_OK)
+			break;
+		walk_shown(&w, at);
+		if (++i < *n)
+			st = walk_next(&w);
+	}
+	return end(rd, page_end(st, i, n));
+}
+
+enum sl_status sl_index_lmdb_list_tombstones(struct sl_index_reader *base, uint64_t *after_seq,
+	struct sl_index_tombstone *out, size_t *n, struct sl_diag *diag)
+{
+	struct reader *rd = reader_of(base);
+	struct sl_index_txn t;
+	struct walk w = {.t = &t};
+	struct sl_wbuf all = {0};
+	struct sl_index_cursor at = {0};
+	size_t i = 0;
+	enum sl_status st = begin(rd, &t, diag);
+	if (st != SL_OK)
+		return st;
+	if (*after_seq > 0) {
+		struct sl_wbuf key = sl_wbuf_of(at.key, sizeof(at.key));
+		sl_lmdb_key_put_uint(&key, *after_seq);
+		at.len = (uint8_t)key.len;
+	}
+	st = walk_first(&w, rd, SL_TREE_TOMBSTONE, &all, &at);
+	while (st == SL_OK && i < *n) {
+		if (sl_index_row_tombstone(sl_cur_of(w.value.mv_data, w.value.mv_size), &out[i]) !=
+			SL_OK) {
+			st = sl_index_lmdb_corrupt("index/tombstone", diag);
+			break;
+		}
+		*after_seq = out[i].seq;
+		if (++i < *n)
+			st = walk_next(&w);
+	}
+	return end(rd, page_end(st, i, n));
+}

@@ -1,0 +1,336 @@
+/* Removals: rows out and tombstone in, in one commit.
+ *
+ * What a row names goes with it: the UID of an instance, the UID of a series, the key of a patient.
+ * Rows above lose the counts of what went and disappear with their last instance; their values, and
+ * the span of seq and arrival, stay as they came in. Numbers are not given again.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "storage/index_lmdb_priv.h"
+
+/* Rows that another row names are there, or the index is damaged. */
+static enum sl_status must(struct sl_index_txn *t, enum sl_status st, const char *where)
+{
+	return st == SL_E_NOTFOUND ? sl_index_lmdb_corrupt(where, t->diag) : st;
+}
+
+static enum sl_status put_tombstone(struct sl_index_txn *t, const struct sl_index_tombstone *tomb)
+{
+	uint8_t kb[SL_LMDB_KEY_UINT_MAX], rb[SL_INDEX_ROW_MAX];
+	struct sl_wbuf key = sl_wbuf_of(kb, sizeof(kb)), w = sl_wbuf_of(rb, sizeof(rb));
+	if (tomb->seq == 0)
+		return SL_OK;
+	t->state.next_seq = sl_max64(t->state.next_seq, tomb->seq + 1);
+	sl_lmdb_key_put_uint(&key, tomb->seq);
+	sl_index_row_put_tombstone(&w, tomb);
+	return sl_index_lmdb_put(t, SL_TREE_TOMBSTONE, &key, &w);
+}
+
+static void uncount_conflict(struct sl_index_txn *t, uint32_t flags)
+{
+	if (flags & SL_INDEX_ROW_CONFLICT)
+		t->state.usage.conflicts--;
+}
+
+/* ---- one row and what names it ----------------------------------------------------------------- */
+
+static enum sl_status remove_uid(struct sl_index_txn *t, const struct sl_uid *uid)
+{
+	uint8_t kb[SL_LMDB_KEY_UID_MAX];
+	struct sl_wbuf key = sl_wbuf_of(kb, sizeof(kb));
+	sl_lmdb_key_put_uid(&key, uid->s, uid->len);
+	return must(t, sl_index_lmdb_del(t, SL_TREE_UID, &key), "index/uid");
+}
+
+static enum sl_status remove_series_row(struct sl_index_txn *t, uint64_t study, uint64_t series,
+	const struct sl_index_row_series *row)
+{
+	uint8_t kb[SL_LMDB_KEY_UID_MAX + SL_LMDB_KEY_UINT_MAX];
+	struct sl_wbuf key = sl_wbuf_of(kb, sizeof(kb));
+	sl_index_lmdb_key_series_uid(&key, &row->uid, study);
+	enum sl_status st = sl_index_lmdb_del(t, SL_TREE_SERIES_UID, &key);
+	if (st == SL_OK) {
+		key.len = 0;
+		sl_lmdb_key_put_uint(&key, study);
+		sl_lmdb_key_put_uint(&key, series);
+		st = sl_index_lmdb_del(t, SL_TREE_SERIES, &key);
+	}
+	t->state.usage.series--;
+	uncount_conflict(t, row->flags);
+	return must(t, st, "index/series");
+}
+
+/* Takes one study off its patient. */
+static enum sl_status leave_patient(struct sl_index_txn *t, uint64_t no)
+{
+	struct sl_index_row_patient row;
+	uint8_t kb[SL_LMDB_KEY_UINT_MAX];
+	struct sl_wbuf key = sl_wbuf_of(kb, sizeof(kb));
+	enum sl_status st = must(t, sl_index_lmdb_get_patient(t, no, &row), "index/patient");
+	if (st != SL_OK)
+		return st;
+	if (row.studies_n > 1) {
+		row.studies_n--;
+		return sl_index_lmdb_put_patient(t, no, &row);
+	}
+	struct sl_wbuf name = {row.key, sizeof(row.key), row.key_len, false};
+	sl_lmdb_key_put_uint(&key, no);
+	st = sl_index_lmdb_del(t, SL_TREE_PATIENT_KEY, &name);
+	if (st == SL_OK)
+		st = sl_index_lmdb_del(t, SL_TREE_PATIENT, &key);
+	t->state.usage.patients--;
+	uncount_conflict(t, row.flags);
+	return must(t, st, "index/patient");
+}
+
+static enum sl_status remove_study_row(
+	struct sl_index_txn *t, uint64_t no, const struct sl_index_row_study *row)
+{
+	uint8_t kb[SL_LMDB_KEY_UID_MAX];
+	struct sl_wbuf key = sl_wbuf_of(kb, sizeof(kb));
+	sl_lmdb_key_put_uid_end(&key, row->uid.s, row->uid.len);
+	enum sl_status st = sl_index_lmdb_del(t, SL_TREE_STUDY_UID, &key);
+	if (st == SL_OK) {
+		key.len = 0;
+		sl_lmdb_key_put_uint(&key, no);
+		st = sl_index_lmdb_del(t, SL_TREE_STUDY, &key);
+	}
+	t->state.usage.studies--;
+	uncount_conflict(t, row->flags);
+	st = must(t, st, "index/study");
+	return st == SL_OK ? leave_patient(t, row->patient) : st;
+}
+
+/* Names the modalities of a study anew from the series it still has. */
+static enum sl_status recount_modalities(
+	struct sl_index_txn *t, uint64_t no, struct sl_index_row_study *study)
+{
+	study->modalities_n = 0;
+	for (uint64_t series = 0; series < study->next_series; series++) {
+		struct sl_index_row_series row;
+		enum sl_status st = sl_index_lmdb_get_series(t, no, series, &row);
+		if (st == SL_E_NOTFOUND)
+			continue;
+		if (st != SL_OK)
+			return st;
+		if (row.text.len[SL_ATTR_MODALITY] > 0)
+			sl_index_row_add_modality(study,
+				row.text.bytes + row.text.at[SL_ATTR_MODALITY],
+				row.text.len[SL_ATTR_MODALITY]);
+	}
+	return SL_OK;
+}
+
+static enum sl_status uncount(
+	struct sl_index_txn *t, struct sl_index_counts *n, uint64_t instances, uint64_t bytes)
+{
+	if (n->instances < instances || n->bytes < bytes)
+		return sl_index_lmdb_corrupt("index/counts", t->diag);
+	n->instances -= instances;
+	n->bytes -= bytes;
+	return SL_OK;
+}
+
+static enum sl_status uncount_usage(struct sl_index_txn *t, const struct sl_index_removed *gone)
+{
+	struct sl_index_usage *u = &t->state.usage;
+	if (u->instances < gone->instances || u->bytes < gone->bytes)
+		return sl_index_lmdb_corrupt("index/usage", t->diag);
+	u->instances -= gone->instances;
+	u->bytes -= gone->bytes;
+	return SL_OK;
+}
+
+/* ---- an instance ------------------------------------------------------------------------------- */
+
+static enum sl_status take_instance(struct sl_index_txn *t, const struct sl_index_row_place *place,
+	const struct sl_index_row_series *series, struct sl_index_row_instance *row)
+{
+	struct sl_cur c;
+	uint8_t kb[3 * SL_LMDB_KEY_UINT_MAX];
+	struct sl_wbuf key = sl_wbuf_of(kb, sizeof(kb));
+	sl_index_row_put_place(&key, place);
+	enum sl_status st = must(t, sl_index_lmdb_get(t, SL_TREE_INSTANCE, &key, &c), "index/uid");
+	if (st == SL_OK && sl_index_row_instance(c, &series->uid, row) != SL_OK)
+		st = sl_index_lmdb_corrupt("index/instance", t->diag);
+	return st == SL_OK ? sl_index_lmdb_del(t, SL_TREE_INSTANCE, &key) : st;
+}
+
+/* Writes or removes the rows above an instance that went. */
+static enum sl_status settle(struct sl_index_txn *t, const struct sl_index_row_place *place,
+	struct sl_index_row_study *study, struct sl_index_row_series *series,
+	struct sl_index_removed *gone)
+{
+	enum sl_status st = uncount(t, &series->counts, gone->instances, gone->bytes);
+	if (st == SL_OK)
+		st = uncount(t, &study->counts, gone->instances, gone->bytes);
+	if (st == SL_OK)
+		st = uncount_usage(t, gone);
+	gone->series_gone = series->counts.instances == 0;
+	gone->study_gone = study->counts.instances == 0;
+	if (st == SL_OK && gone->series_gone) {
+		st = remove_series_row(t, place->study, place->series, series);
+		study->series_n--;
+		if (st == SL_OK && !gone->study_gone)
+			st = recount_modalities(t, place->study, study);
+	} else if (st == SL_OK) {
+		st = sl_index_lmdb_put_series(t, place->study, place->series, series);
+	}
+	if (st != SL_OK)
+		return st;
+	return gone->study_gone ? remove_study_row(t, place->study, study)
+				: sl_index_lmdb_put_study(t, place->study, study);
+}
+
+static enum sl_status remove_one(struct sl_index_txn *t, const struct sl_uid *uid,
+	uint64_t tombstone_seq, struct sl_index_removed *gone)
+{
+	struct sl_index_row_place place;
+	struct sl_index_row_study study;
+	struct sl_index_row_series series;
+	struct sl_index_row_instance row;
+	enum sl_status st = sl_index_lmdb_get_place(t, uid, &place);
+	if (st != SL_OK)
+		return st;
+	st = must(t, sl_index_lmdb_get_study(t, place.study, &study), "index/study");
+	if (st == SL_OK)
+		st = must(t, sl_index_lmdb_get_series(t, place.study, place.series, &series),
+			"index/series");
+	if (st == SL_OK)
+		st = take_instance(t, &place, &series, &row);
+	if (st == SL_OK)
+		st = remove_uid(t, uid);
+	if (st != SL_OK)
+		return st;
+	*gone = (struct sl_index_removed){.instances = 1, .bytes = row.file_len};
+	st = settle(t, &place, &study, &series, gone);
+	if (st != SL_OK)
+		return st;
+	const struct sl_index_tombstone tomb = {
+		.seq = tombstone_seq,
+		.kind = SL_INDEX_TOMB_INSTANCE,
+		.volume = series.volume,
+		.study_instance_uid = study.uid,
+		.series_instance_uid = series.uid,
+		.sop_instance_uid = row.uid,
+		.object_seq = row.seq,
+		.is_plain_name = (row.flags & SL_RECORD_PLAIN_NAME) != 0,
+	};
+	return put_tombstone(t, &tomb);
+}
+
+enum sl_status sl_index_lmdb_remove_instance(struct sl_index *base, const struct sl_uid *uid,
+	uint64_t tombstone_seq, struct sl_index_removed *removed, struct sl_diag *diag)
+{
+	struct sl_index_txn t;
+	*removed = (struct sl_index_removed){0};
+	enum sl_status st = sl_index_lmdb_begin(sl_index_lmdb_of(base), &t, diag);
+	if (st != SL_OK)
+		return st;
+	return sl_index_lmdb_end(&t, remove_one(&t, uid, tombstone_seq, removed));
+}
+
+/* ---- a study ----------------------------------------------------------------------------------- */
+
+/* Removes the instances of one series, by a cursor over their places. */
+static enum sl_status empty_series(struct sl_index_txn *t, MDB_cursor *cursor, uint64_t study,
+	uint64_t series, const struct sl_uid *series_uid, struct sl_index_removed *gone)
+{
+	uint8_t kb[2 * SL_LMDB_KEY_UINT_MAX];
+	struct sl_wbuf prefix = sl_wbuf_of(kb, sizeof(kb));
+	sl_lmdb_key_put_uint(&prefix, study);
+	sl_lmdb_key_put_uint(&prefix, series);
+	MDB_val key = {prefix.len, prefix.base}, value;
+	int rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+	while (rc == 0 && key.mv_size > prefix.len &&
+		memcmp(key.mv_data, prefix.base, prefix.len) == 0) {
+		struct sl_index_row_instance row;
+		if (sl_index_row_instance(
+			    sl_cur_of(value.mv_data, value.mv_size), series_uid, &row) != SL_OK)
+			return sl_index_lmdb_corrupt("index/instance", t->diag);
+		enum sl_status st = remove_uid(t, &row.uid);
+		if (st != SL_OK)
+			return st;
+		gone->instances++;
+		gone->bytes += row.file_len;
+		rc = mdb_cursor_del(cursor, 0);
+		if (rc == 0)
+			rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+	}
+	return rc == MDB_NOTFOUND ? SL_OK : sl_index_lmdb_error(rc, "lmdb/del", t->diag);
+}
+
+static enum sl_status empty_study(struct sl_index_txn *t, uint64_t no,
+	const struct sl_index_row_study *study, uint8_t *volume, struct sl_index_removed *gone)
+{
+	MDB_cursor *cursor = NULL;
+	enum sl_status st =
+		sl_index_lmdb_error(mdb_cursor_open(t->txn, t->ix->tree[SL_TREE_INSTANCE], &cursor),
+			"lmdb/cursor", t->diag);
+	for (uint64_t series = 0; series < study->next_series && st == SL_OK; series++) {
+		struct sl_index_row_series row;
+		st = sl_index_lmdb_get_series(t, no, series, &row);
+		if (st == SL_OK) {
+			*volume = row.volume;
+			st = empty_series(t, cursor, no, series, &row.uid, gone);
+			if (st == SL_OK)
+				st = remove_series_row(t, no, series, &row);
+		} else if (st == SL_E_NOTFOUND) {
+			st = SL_OK; /* that series went before */
+		}
+	}
+	if (cursor != NULL)
+		mdb_cursor_close(cursor);
+	return st;
+}
+
+static enum sl_status remove_all(struct sl_index_txn *t, const struct sl_uid *uid,
+	uint64_t tombstone_seq, struct sl_index_removed *gone)
+{
+	struct sl_index_row_study study;
+	uint64_t no;
+	uint8_t volume = 0;
+	enum sl_status st = sl_index_lmdb_find_study(t, uid, &no);
+	if (st != SL_OK)
+		return st;
+	st = must(t, sl_index_lmdb_get_study(t, no, &study), "index/study");
+	if (st == SL_OK)
+		st = empty_study(t, no, &study, &volume, gone);
+	if (st == SL_OK)
+		st = uncount_usage(t, gone);
+	if (st == SL_OK)
+		st = remove_study_row(t, no, &study);
+	if (st != SL_OK)
+		return st;
+	gone->study_gone = gone->series_gone = true;
+	const struct sl_index_tombstone tomb = {
+		.seq = tombstone_seq,
+		.kind = SL_INDEX_TOMB_STUDY,
+		.volume = volume,
+		.study_instance_uid = study.uid,
+	};
+	return put_tombstone(t, &tomb);
+}
+
+enum sl_status sl_index_lmdb_remove_study(struct sl_index *base, const struct sl_uid *uid,
+	uint64_t tombstone_seq, struct sl_index_removed *removed, struct sl_diag *diag)
+{
+	struct sl_index_txn t;
+	*removed = (struct sl_index_removed){0};
+	enum sl_status st = sl_index_lmdb_begin(sl_index_lmdb_of(base), &t, diag);
+	if (st != SL_OK)
+		return st;
+	return sl_index_lmdb_end(&t, remove_all(&t, uid, tombstone_seq, removed));
+}
+
+enum sl_status sl_index_lmdb_drop_tombstone(
+	struct sl_index *base, uint64_t seq, struct sl_diag *diag)
+{
+	struct sl_index_txn t;
+	uint8_t kb[SL_LMDB_KEY_UINT_MAX];
+	struct sl_wbuf key = sl_wbuf_of(kb, sizeof(kb));
+	enum sl_status st = sl_index_lmdb_begin(sl_index_lmdb_of(base), &t, diag);
+	if (st != SL_OK)
+		return st;
+	sl_lmdb_key_put_uint(&key, seq);
+	st = sl_index_lmdb_del(&t, SL_TREE_TOMBSTONE, &key);
+	return sl_index_lmdb_end(&t, st == SL_E_NOTFOUND ? SL_OK : st);
+}

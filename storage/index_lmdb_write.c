@@ -1,0 +1,462 @@
+/* Batches of records: one transaction, rows of a study touched once.
+ *
+ * Happy path: records are sorted by study, series and seq, so that the rows of a study and of a
+ * series are read when the first of their records comes and written when the last has gone, and so
+ * that instance rows and UIDs are put in about the order of their trees. Then per record: one get (is
+ * the UID there?), two puts (place, row).
+ * Failure: anything but a conflict or a UID that is there aborts the whole batch.
+ * Conflicts (DESIGN 5): the first value stays. A value that is absent so far is filled in, but not a
+ * patient's from an instance that names another PatientID than its study's patient has.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "storage/index_lmdb_priv.h"
+#include "storage/text.h"
+
+#include <stdlib.h>
+
+/* ---- order ------------------------------------------------------------------------------------- */
+
+static int by_uid(const struct sl_uid *a, const struct sl_uid *b)
+{
+	return memcmp(a->s, b->s, sizeof(a->s));
+}
+
+static int by_study_series_seq(const void *pa, const void *pb, void *arg)
+{
+	const struct sl_record *const *records = arg;
+	const struct sl_record *a = records[*(const uint32_t *)pa];
+	const struct sl_record *b = records[*(const uint32_t *)pb];
+	int order = by_uid(&a->study_instance_uid, &b->study_instance_uid);
+	if (order == 0)
+		order = by_uid(&a->series_instance_uid, &b->series_instance_uid);
+	if (order == 0)
+		order = (a->seq > b->seq) - (a->seq < b->seq);
+	return order;
+}
+
+/* ---- the loaded rows --------------------------------------------------------------------------- */
+
+static enum sl_status leave_series(struct sl_index_txn *t, struct sl_index_lmdb_batch *b)
+{
+	bool is_dirty = b->has_series && b->is_series_dirty;
+	b->has_series = b->is_series_dirty = false;
+	return is_dirty ? sl_index_lmdb_put_series(t, b->study_no, b->series_no, &b->series)
+			: SL_OK;
+}
+
+static enum sl_status leave_study(struct sl_index_txn *t, struct sl_index_lmdb_batch *b)
+{
+	enum sl_status st = leave_series(t, b);
+	if (st == SL_OK && b->has_study && b->is_patient_dirty)
+		st = sl_index_lmdb_put_patient(t, b->study.patient, &b->patient);
+	if (st == SL_OK && b->has_study && b->is_study_dirty)
+		st = sl_index_lmdb_put_study(t, b->study_no, &b->study);
+	b->has_study = b->is_study_dirty = b->is_patient_dirty = false;
+	return st;
+}
+
+/* A patient is a PatientID and its issuer, in UTF-8; a study without PatientID has one of its own. */
+static void patient_key(struct sl_wbuf *w, const struct sl_record *r, uint64_t study)
+{
+	/* PS3.5 6.2 allows 64 characters: a longer ID is cut, and shows as a conflict when another
+	 * has the same beginning. */
+	enum { PART_MAX = 240 };
+	char text[PART_MAX];
+	size_t n, charset_n;
+	const char *charset = sl_record_get(r, SL_ATTR_SPECIFIC_CHARACTER_SET, &charset_n);
+	const char *id = sl_record_get(r, SL_ATTR_PATIENT_ID, &n);
+	_Static_assert(2 * PART_MAX + 2 <= SL_INDEX_ROW_KEY_MAX, "a patient's key fits its row");
+	if (n == 0) {
+		sl_wbuf_u8(w, 2);
+		sl_lmdb_key_put_uint(w, study);
+		return;
+	}
+	sl_wbuf_u8(w, 1);
+	sl_wbuf_put(w, text, sl_text_to_utf8(text, sizeof(text), id, n, charset, charset_n));
+	sl_wbuf_u8(w, 0);
+	const char *issuer = sl_record_get(r, SL_ATTR_ISSUER_OF_PATIENT_ID, &n);
+	sl_wbuf_put(w, text, sl_text_to_utf8(text, sizeof(text), issuer, n, charset, charset_n));
+}
+
+/* Loads the patient of a new study, or makes one, and counts the study. */
+static enum sl_status join_patient(
+	struct sl_index_txn *t, struct sl_index_lmdb_batch *b, const struct sl_record *r)
+{
+	struct sl_wbuf key = sl_wbuf_of(b->patient.key, sizeof(b->patient.key));
+	patient_key(&key, r, b->study_no);
+	uint64_t no = 0;
+	enum sl_status st = sl_index_lmdb_get_number(t, SL_TREE_PATIENT_KEY, &key, &no);
+	if (st == SL_E_NOTFOUND) {
+		no = t->state.next_patient++;
+		t->state.usage.patients++;
+		b->patient.flags = 0;
+		b->patient.studies_n = 0;
+		b->patient.key_len = (uint16_t)key.len;
+		memset(&b->patient.text, 0, offsetof(struct sl_index_row_text, bytes));
+		st = sl_index_lmdb_put_number(t, SL_TREE_PATIENT_KEY, &key, no);
+	} else if (st == SL_OK) {
+		st = sl_index_lmdb_get_patient(t, no, &b->patient);
+		if (st == SL_E_NOTFOUND)
+			st = sl_index_lmdb_corrupt("index/patient", t->diag);
+	}
+	b->study.patient = no;
+	b->patient.studies_n++;
+	b->is_patient_dirty = true;
+	return st;
+}
+
+static enum sl_status make_study(
+	struct sl_index_txn *t, struct sl_index_lmdb_batch *b, const struct sl_record *r)
+{
+	uint8_t kb[SL_LMDB_KEY_UID_MAX];
+	struct sl_wbuf key = sl_wbuf_of(kb, sizeof(kb));
+	const struct sl_uid *uid = &r->study_instance_uid;
+	b->study_no = t->state.next_study++;
+	memset(&b->study, 0, offsetof(struct sl_index_row_study, text.bytes));
+	b->study.uid = *uid;
+	t->state.usage.studies++;
+	b->is_study_dirty = true;
+	sl_lmdb_key_put_uid_end(&key, uid->s, uid->len);
+	enum sl_status st = sl_index_lmdb_put_number(t, SL_TREE_STUDY_UID, &key, b->study_no);
+	return st == SL_OK ? join_patient(t, b, r) : st;
+}
+
+static enum sl_status enter_study(
+	struct sl_index_txn *t, struct sl_index_lmdb_batch *b, const struct sl_record *r)
+{
+	if (b->has_study && sl_uid_equal(&b->study.uid, &r->study_instance_uid))
+		return SL_OK;
+	enum sl_status st = leave_study(t, b);
+	if (st != SL_OK)
+		return st;
+	st = sl_index_lmdb_find_study(t, &r->study_instance_uid, &b->study_no);
+	if (st == SL_E_NOTFOUND) {
+		st = make_study(t, b, r);
+	} else if (st == SL_OK) {
+		st = sl_index_lmdb_get_study(t, b->study_no, &b->study);
+		if (st == SL_OK)
+			st = sl_index_lmdb_get_patient(t, b->study.patient, &b->patient);
+		if (st == SL_E_NOTFOUND)
+			st = sl_index_lmdb_corrupt("index/study", t->diag);
+	}
+	b->has_study = st == SL_OK;
+	return st;
+}
+
+static enum sl_status make_series(
+	struct sl_index_txn *t, struct sl_index_lmdb_batch *b, const struct sl_record *r)
+{
+	uint8_t kb[SL_LMDB_KEY_UID_MAX + SL_LMDB_KEY_UINT_MAX];
+	struct sl_wbuf key = sl_wbuf_of(kb, sizeof(kb));
+	if (b->study.next_series == UINT32_MAX)
+		return sl_fail(t->diag, SL_E_LIMIT, 0, "index/series",
+			"a study has no series number left");
+	b->series_no = b->study.next_series++;
+	b->study.series_n++;
+	memset(&b->series, 0, offsetof(struct sl_index_row_series, text.bytes));
+	b->series.uid = r->series_instance_uid;
+	t->state.usage.series++;
+	b->is_series_dirty = b->is_study_dirty = true;
+	sl_index_lmdb_key_series_uid(&key, &b->series.uid, b->study_no);
+	return sl_index_lmdb_put_number(t, SL_TREE_SERIES_UID, &key, b->series_no);
+}
+
+static enum sl_status enter_series(
+	struct sl_index_txn *t, struct sl_index_lmdb_batch *b, const struct sl_record *r)
+{
+	if (b->has_series && sl_uid_equal(&b->series.uid, &r->series_instance_uid))
+		return SL_OK;
+	enum sl_status st = leave_series(t, b);
+	if (st != SL_OK)
+		return st;
+	st = sl_index_lmdb_find_series(t, b->study_no, &r->series_instance_uid, &b->series_no);
+	if (st == SL_E_NOTFOUND) {
+		st = make_series(t, b, r);
+	} else if (st == SL_OK) {
+		st = sl_index_lmdb_get_series(t, b->study_no, b->series_no, &b->series);
+		if (st == SL_E_NOTFOUND)
+			st = sl_index_lmdb_corrupt("index/series", t->diag);
+	}
+	b->has_series = st == SL_OK;
+	return st;
+}
+
+/* ---- values ------------------------------------------------------------------------------------ */
+
+/* The number of the record's character set, which the last record most often had too. */
+static enum sl_status charset_number(struct sl_index_txn *t, struct sl_index_lmdb_batch *b,
+	const struct sl_record *r, uint32_t *no)
+{
+	size_t n;
+	const char *charset = sl_record_get(r, SL_ATTR_SPECIFIC_CHARACTER_SET, &n);
+	if (n != b->charset_len || memcmp(charset, b->charset, n) != 0) {
+		enum sl_status st = sl_index_lmdb_put_word(t, charset, n, &b->charset_no);
+		if (st != SL_OK)
+			return st;
+		memcpy(b->charset, charset, n);
+		b->charset_len = n;
+	}
+	*no = b->charset_no;
+	return SL_OK;
+}
+
+/* Merges the values of one level: fills in what is absent, sets the bit of what differs. */
+static enum sl_status merge(struct sl_index_txn *t, struct sl_index_lmdb_batch *b,
+	const struct sl_record *r, enum sl_attr_level level, struct sl_index_row_text *row,
+	bool *is_dirty, uint32_t *conflicts)
+{
+	for (enum sl_attr a = 0; a < SL_ATTR_N; a++) {
+		size_t n;
+		uint32_t charset = 0;
+		const char *bytes = sl_record_get(r, a, &n);
+		if (sl_attrs[a].level != level || n == 0)
+			continue;
+		if (!sl_text_is_plain(bytes, n)) {
+			enum sl_status st = charset_number(t, b, r, &charset);
+			if (st != SL_OK)
+				return st;
+		}
+		if (row->len[a] == 0) {
+			if (is_dirty == NULL)
+				continue;
+			sl_index_row_text_set(row, a, bytes, n, charset);
+			*is_dirty = true;
+		} else if (row->len[a] != n || row->charset[a] != charset ||
+			   memcmp(row->bytes + row->at[a], bytes, n) != 0) {
+			*conflicts |= UINT32_C(1) << a;
+		}
+	}
+	return SL_OK;
+}
+
+static void mark_conflict(struct sl_index_txn *t, uint32_t *flags, bool *is_dirty)
+{
+	if (*flags & SL_INDEX_ROW_CONFLICT)
+		return;
+	*flags |= SL_INDEX_ROW_CONFLICT;
+	t->state.usage.conflicts++;
+	*is_dirty = true;
+}
+
+/* True when the instance's patient is not the one of its study. An absent PatientID says nothing. */
+static bool is_other_patient(const struct sl_index_lmdb_batch *b, const struct sl_record *r)
+{
+	uint8_t kb[SL_INDEX_ROW_KEY_MAX];
+	struct sl_wbuf key = sl_wbuf_of(kb, sizeof(kb));
+	size_t n;
+	(void)sl_record_get(r, SL_ATTR_PATIENT_ID, &n);
+	if (n == 0)
+		return false;
+	patient_key(&key, r, b->study_no);
+	return key.len != b->patient.key_len || memcmp(key.base, b->patient.key, key.len) != 0;
+}
+
+static enum sl_status merge_patient(struct sl_index_txn *t, struct sl_index_lmdb_batch *b,
+	const struct sl_record *r, uint32_t *conflicts)
+{
+	uint32_t found = 0;
+	bool is_other = is_other_patient(b, r);
+	enum sl_status st = merge(t, b, r, SL_LEVEL_PATIENT, &b->patient.text,
+		is_other ? NULL : &b->is_patient_dirty, &found);
+	if (is_other)
+		found |= UINT32_C(1) << SL_ATTR_PATIENT_ID;
+	/* Another patient's values say nothing against this patient's row, only against the study's;
+	 * what two studies of one patient disagree on is the patient's. */
+	if (found != 0 && !is_other)
+		mark_conflict(t, &b->patient.flags, &b->is_patient_dirty);
+	if (found != 0)
+		mark_conflict(t, &b->study.flags, &b->is_study_dirty);
+	*conflicts |= found;
+	return st;
+}
+
+static enum sl_status merge_series(struct sl_index_txn *t, struct sl_index_lmdb_batch *b,
+	const struct sl_record *r, uint32_t *conflicts)
+{
+	uint32_t found = 0;
+	bool had_modality = b->series.text.len[SL_ATTR_MODALITY] != 0;
+	enum sl_status st =
+		merge(t, b, r, SL_LEVEL_SERIES, &b->series.text, &b->is_series_dirty, &found);
+	if (found != 0)
+		mark_conflict(t, &b->series.flags, &b->is_series_dirty);
+	if (!had_modality && b->series.text.len[SL_ATTR_MODALITY] != 0) {
+		const struct sl_index_row_text *text = &b->series.text;
+		sl_index_row_add_modality(&b->study, text->bytes + text->at[SL_ATTR_MODALITY],
+			text->len[SL_ATTR_MODALITY]);
+		b->is_study_dirty = true;
+	}
+	*conflicts |= found;
+	return st;
+}
+
+/* Objects of classes without a study share rows that say nothing about them: only a value of the
+ * level that has a UID can disagree. */
+static enum sl_status merge_values(struct sl_index_txn *t, struct sl_index_lmdb_batch *b,
+	const struct sl_record *r, uint32_t *conflicts)
+{
+	enum sl_status st = SL_OK;
+	if (r->study_instance_uid.len > 0) {
+		uint32_t found = 0;
+		st = merge(t, b, r, SL_LEVEL_STUDY, &b->study.text, &b->is_study_dirty, &found);
+		if (found != 0)
+			mark_conflict(t, &b->study.flags, &b->is_study_dirty);
+		*conflicts |= found;
+		if (st == SL_OK)
+			st = merge_patient(t, b, r, conflicts);
+	}
+	if (st == SL_OK && r->series_instance_uid.len > 0)
+		st = merge_series(t, b, r, conflicts);
+	return st;
+}
+
+/* ---- instances --------------------------------------------------------------------------------- */
+
+static void count_in(struct sl_index_counts *n, const struct sl_record *r)
+{
+	if (n->first_seq == 0 || r->seq < n->first_seq) {
+		n->first_seq = r->seq;
+		n->first_ms = r->arrived_ms;
+	}
+	if (r->seq >= n->last_seq) {
+		n->last_seq = r->seq;
+		n->last_ms = r->arrived_ms;
+	}
+	n->instances++;
+	n->bytes += r->file_len;
+}
+
+static enum sl_status word_number(
+	struct sl_index_txn *t, const struct sl_uid *word, struct sl_uid *last, uint32_t *no)
+{
+	if (sl_uid_equal(word, last))
+		return SL_OK;
+	*last = *word;
+	return sl_index_lmdb_put_word(t, word->s, word->len, no);
+}
+
+static enum sl_status put_instance(
+	struct sl_index_txn *t, struct sl_index_lmdb_batch *b, const struct sl_record *r)
+{
+	struct sl_index_row_place place = {b->study_no, b->series_no, b->series.next_ordinal++};
+	uint8_t ub[SL_LMDB_KEY_UID_MAX], pb[3 * SL_LMDB_KEY_UINT_MAX], rb[SL_INDEX_ROW_MAX];
+	struct sl_wbuf uid = sl_wbuf_of(ub, sizeof(ub)), at = sl_wbuf_of(pb, sizeof(pb));
+	struct sl_wbuf w = sl_wbuf_of(rb, sizeof(rb));
+	size_t number_n, frames_n;
+	const char *number = sl_record_get(r, SL_ATTR_INSTANCE_NUMBER, &number_n);
+	const char *frames = sl_record_get(r, SL_ATTR_NUMBER_OF_FRAMES, &frames_n);
+	int64_t frames_v = sl_index_row_integer(frames, frames_n, 0);
+	enum sl_status st = word_number(t, &r->sop_class_uid, &b->sop_class, &b->sop_class_no);
+	if (st == SL_OK)
+		st = word_number(
+			t, &r->transfer_syntax_uid, &b->transfer_syntax, &b->transfer_syntax_no);
+	if (st != SL_OK)
+		return st;
+	struct sl_index_row_instance row = {
+		.flags = r->flags,
+		.seq = r->seq,
+		.sop_class = b->sop_class_no,
+		.transfer_syntax = b->transfer_syntax_no,
+		.dataset_len = r->dataset_len,
+		.file_len = r->file_len,
+		.instance_number = sl_index_row_integer(number, number_n, SL_INDEX_NO_NUMBER),
+		.frames = frames_v > 0 && frames_v <= UINT32_MAX ? (uint32_t)frames_v : 0,
+		.uid = r->sop_instance_uid,
+	};
+	sl_lmdb_key_put_uid(&uid, row.uid.s, row.uid.len);
+	sl_index_row_put_place(&at, &place);
+	sl_index_row_put_instance(&w, &row, &b->series.uid);
+	st = sl_index_lmdb_put(t, SL_TREE_INSTANCE, &at, &w);
+	return st == SL_OK ? sl_index_lmdb_put(t, SL_TREE_UID, &uid, &at) : st;
+}
+
+/* Looks whether the UID has a row. *answer: SL_E_NOTFOUND it has none, SL_OK of this very record,
+ * SL_E_EXISTS of another. */
+static enum sl_status compare_present(
+	struct sl_index_txn *t, const struct sl_record *r, enum sl_status *answer)
+{
+	struct sl_index_row_place place;
+	struct sl_cur c;
+	uint64_t seq = 0;
+	uint8_t pb[3 * SL_LMDB_KEY_UINT_MAX];
+	struct sl_wbuf at = sl_wbuf_of(pb, sizeof(pb));
+	*answer = SL_E_NOTFOUND;
+	enum sl_status st = sl_index_lmdb_get_place(t, &r->sop_instance_uid, &place);
+	if (st != SL_OK)
+		return st == SL_E_NOTFOUND ? SL_OK : st;
+	sl_index_row_put_place(&at, &place);
+	st = sl_index_lmdb_get(t, SL_TREE_INSTANCE, &at, &c);
+	if (st == SL_OK)
+		st = sl_index_row_instance_seq(c, &seq);
+	*answer = seq == r->seq ? SL_OK : SL_E_EXISTS;
+	if (st == SL_E_NOTFOUND || st == SL_E_CORRUPT)
+		return sl_index_lmdb_corrupt("index/instance", t->diag);
+	return st;
+}
+
+static enum sl_status put_record(struct sl_index_txn *t, struct sl_index_lmdb_batch *b,
+	const struct sl_record *r, struct sl_index_result *result)
+{
+	sl_assert(r->sop_instance_uid.len > 0 && r->seq > 0);
+	t->state.next_seq = sl_max64(t->state.next_seq, r->seq + 1);
+	*result = (struct sl_index_result){SL_OK, 0};
+	enum sl_status st = compare_present(t, r, &result->status);
+	if (st != SL_OK || result->status != SL_E_NOTFOUND)
+		return st;
+	result->status = SL_OK;
+	st = enter_study(t, b, r);
+	if (st == SL_OK)
+		st = enter_series(t, b, r);
+	if (st == SL_OK)
+		st = merge_values(t, b, r, &result->conflicts);
+	if (st == SL_OK)
+		st = put_instance(t, b, r);
+	if (st != SL_OK)
+		return st;
+	count_in(&b->series.counts, r);
+	count_in(&b->study.counts, r);
+	b->is_series_dirty = b->is_study_dirty = true;
+	t->state.usage.instances++;
+	t->state.usage.bytes += r->file_len;
+	return SL_OK;
+}
+
+/* Removals must find room when stores do not: a batch does not begin in what is kept for them. */
+static enum sl_status check_room(struct sl_index_lmdb *ix, struct sl_diag *diag)
+{
+	const struct sl_index_snapshot *s = &ix->snapshot; /* the writer alone writes it */
+	uint64_t untouched = ix->map_pages - sl_min64(s->map_used / ix->page_size, ix->map_pages);
+	if (untouched + s->pages_free >= ix->headroom_pages)
+		return SL_OK;
+	return sl_index_lmdb_error(MDB_MAP_FULL, "index/room", diag);
+}
+
+enum sl_status sl_index_lmdb_put_batch(struct sl_index *base,
+	const struct sl_record *const *records, size_t n, struct sl_index_result *results,
+	struct sl_diag *diag)
+{
+	struct sl_index_lmdb *ix = sl_index_lmdb_of(base);
+	struct sl_index_lmdb_batch *b = &ix->batch;
+	struct sl_index_txn t;
+	sl_assert(n <= ix->batch_max);
+	if (n == 0)
+		return SL_OK;
+	enum sl_status st = check_room(ix, diag);
+	if (st != SL_OK)
+		return st;
+	for (uint32_t i = 0; i < n; i++)
+		b->order[i] = i;
+	qsort_r(b->order, n, sizeof(b->order[0]), by_study_series_seq, (void *)(uintptr_t)records);
+	st = sl_index_lmdb_begin(ix, &t, diag);
+	if (st != SL_OK)
+		return st;
+	b->has_study = b->has_series = false;
+	b->is_patient_dirty = b->is_study_dirty = b->is_series_dirty = false;
+	/* Numbers given in a transaction that was aborted were not given. */
+	b->sop_class = b->transfer_syntax = (struct sl_uid){0};
+	b->sop_class_no = b->transfer_syntax_no = b->charset_no = 0;
+	b->charset_len = 0;
+	for (size_t i = 0; i < n && st == SL_OK; i++)
+		st = put_record(&t, b, records[b->order[i]], &results[b->order[i]]);
+	if (st == SL_OK)
+		st = leave_study(&t, b);
+	return sl_index_lmdb_end(&t, st);
+}
