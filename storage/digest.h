@@ -1,10 +1,8 @@
-/* XXH3-128 of a data set, streamed; the digest in the file header (DESIGN 2).
+/* XXH3-128 of a data set, streamed; the digest in the file header (DESIGN 2), in canonical form.
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "core/base.h"
-
-#define SL_DIGEST_LEN 16 /* bytes, XXH128 canonical (big endian) form */
+#include "core/p10.h"
 
 struct sl_digest {
 	_Alignas(64) unsigned char state[640]; /* XXH3_state_t; the size is asserted in digest.c */

@@ -9,29 +9,32 @@
  * told only after the last PDV came in (PROTOCOL D3): so the owner may stop granting buffers as soon
  * as sl_ingest_is_failed() and only count bytes, but still calls finish.
  *
- * On close: sl_ingest_abort() at any time before finish; on_done follows, once, with
- * `cancelled`. An object is the caller's memory and stays alive until on_done.
+ * On close: sl_ingest_abort() at any time before finish; on_done follows, once, with the verdict
+ * CANCELLED (after finish the object runs to its end and only the answer is lost). An object is the caller's memory and stays alive until on_done.
  *
  * Threads: begin, append, finish, abort on the object's loop thread; on_part and on_done are called on
  * a storage thread (or inside the call) and must only pass the news on.
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <pthread.h>
+
 #include "core/ae.h"
-#include "core/dstat.h"
 #include "core/elem.h"
 #include "core/env.h"
 #include "core/p10.h"
 #include "core/part.h"
-#include "core/record.h"
-#include "storage/digest.h"
-#include "storage/dirsync.h"
 #include "storage/ioq.h"
+#include "storage/pending.h"
 #include "storage/store.h"
+#include "storage/verdict.h"
 
 struct sl_ingest;
 struct sl_object;
-struct sl_pending_entry;
+struct sl_index;
+struct sl_indexer;
+struct sl_latch;
+struct sl_water;
 
 #define SL_INGEST_WINDOW 2 /* parts of one object in flight, whatever its size */
 
@@ -51,59 +54,64 @@ struct sl_ingest_conf {
 /* What the association knows of the object; copied by begin. */
 struct sl_ingest_params {
 	struct sl_uid sop_class_uid, sop_instance_uid; /* of the command set, valid */
-	struct sl_uid transfer_syntax_uid;	       /* of the presentation context, registered */
-	struct sl_ae calling, called;		       /* (0002,0016) .. (0002,0018) */
-	enum sl_duplicates duplicates;		       /* policy for this peer */
+	struct sl_uid transfer_syntax_uid;             /* of the presentation context, registered */
+	struct sl_ae calling, called;                  /* (0002,0016) .. (0002,0018) */
+	enum sl_duplicates duplicates;                 /* policy for this peer */
 };
 
 enum sl_dup { SL_DUP_NONE, SL_DUP_IDENTICAL, SL_DUP_CHANGED, SL_DUP_RECODED };
 
 /* What became of it. Valid in on_done and after. */
 struct sl_result {
-	enum sl_dstat dstat; /* for the C-STORE-RSP; success only from sl_ack_gate() */
-	char comment[65];    /* (0000,0902), at most 64 characters, no patient data; "" = none */
-	const char *why;     /* static word for the log: "stored", "disk-full", "unsound", ... */
+	enum sl_verdict verdict; /* row of sl_verdicts: status, word for the log, Error Comment */
 	enum sl_dup dup;
-	bool is_sound;
-	bool is_cancelled;   /* aborted by its owner; nothing to answer */
-	uint64_t bytes;	     /* data set bytes that came in */
-	uint64_t disk_ns;    /* time spent on disk threads, in dirsync and behind other objects */
-	struct sl_diag diag; /* of the first failure */
+	bool is_sound;           /* of a kept object: sound=no when false */
+	const char *unsound_why; /* static: where the structure broke; "" */
+	uint64_t bytes;          /* data set bytes that came in */
+	struct sl_diag diag;     /* of the first failure */
+};
+
+/* What is left to do; ingest.c's own. */
+enum sl_object_stage {
+	SL_OBJECT_RECEIVING, /* parts come and are written */
+	SL_OBJECT_DECIDING,  /* all bytes seen; waits for the turn on its UID, then decides */
+	SL_OBJECT_NAMING,    /* written and named; waits for the folder's fsync */
+	SL_OBJECT_DONE,
 };
 
 /* One object in work. Fields below the line are ingest's own. */
 struct sl_object {
-	void (*on_part)(
-		struct sl_object *o, struct sl_part *p); /* p was released: may be refilled */
-	void (*on_done)(struct sl_object *o);
-	struct sl_list mail; /* for the owner's mailbox, never touched by ingest */
-	void *owner;	     /* likewise */
+	void (*on_part)(struct sl_object *o, struct sl_part *p); /* p is empty: may be refilled */
+	void (*on_done)(struct sl_object *o); /* ingest does not touch o after this call */
+	struct sl_list mail;                  /* for the owner's mailbox, never touched by ingest */
+	void *owner;                          /* likewise */
 	struct sl_result result;
 	/* ------------------------------------------------------------------ */
 	struct sl_ingest *ingest;
 	struct sl_ingest_params params;
-	struct sl_job job;    /* at most one submission at a time */
-	struct sl_list parts; /* struct sl_part.node, under ingest's lock */
-	bool is_running, has_last, wants_abort, is_begun; /* under ingest's lock */
-	atomic_bool is_failed; /* set on a disk thread, read by the owner */
-	int stage;	       /* ingest.c's sm */
+	struct sl_ingest_conf conf; /* as it was when the object began */
+	pthread_mutex_t lock;       /* guards the next six */
+	struct sl_list parts;       /* struct sl_part.node, in order */
+	struct sl_part *last;       /* the rest, handed over by finish; NULL = none */
+	bool has_last, is_aborted;  /* finish or abort was called */
+	bool is_running;            /* a disk thread works on it, or will */
+	bool has_turn;              /* it may decide on its UID */
+	bool is_claimed;            /* it stands in the pending table */
+	enum sl_object_stage stage; /* disk threads */
+	struct sl_job job;
+	atomic_bool is_failed; /* a verdict of failure is in result */
+	struct sl_turn turn;
 	struct sl_elem elem;
 	struct sl_digest digest;
-	struct sl_inflate *inflate; /* borrowed from ingest's pool while deflated */
+	uint8_t digest_bytes[SL_DIGEST_LEN];
 	struct sl_record record;
 	struct sl_store_file file;
-	struct sl_proof proof;
-	struct sl_pending_entry *entry; /* claimed by finish */
-	struct sl_list turn;		/* in the entry's queue of later objects of the same UID */
-	struct sl_dirsync_wait sync;
-	uint64_t reserved; /* bytes reserved in water, not yet settled */
-	uint64_t written;  /* data set bytes in the file */
-	uint64_t t_begin_ns;
-	bool data_synced; /* fdatasync of the file returned 0 */
+	bool is_file_open; /* file was begun and not yet sealed or aborted */
+	bool is_index_reserved;
+	bool is_rival_durable;         /* identical bytes were found, durable, under this UID */
+	uint64_t header_len; /* bytes of the Part 10 header to come */
+	uint64_t reserved;   /* bytes reserved in water, not yet settled */
 };
-
-/* Sum of the memory ingest needs for its tables [bytes]; part of the printed sum. */
-size_t sl_ingest_memory(void);
 
 /* Everything ingest stands on; borrowed, outlives it. */
 struct sl_ingest_deps {
@@ -111,9 +119,12 @@ struct sl_ingest_deps {
 	struct sl_ioq *ioq;
 	struct sl_store *store;
 	struct sl_index *index;
+	struct sl_indexer *indexer;
+	struct sl_pending *pending;
 	struct sl_water *water;
 	struct sl_latch *latch;
-	unsigned threads; /* of ioq: one index reader each */
+	unsigned threads;  /* of ioq: one index reader each */
+	uint64_t next_seq; /* above every seq in files and index */
 };
 
 SL_MUST enum sl_status sl_ingest_open(struct sl_ingest **out, const struct sl_ingest_conf *conf,
@@ -135,7 +146,7 @@ void sl_ingest_append(struct sl_object *o, struct sl_part *p);
  * after a failure. From here on the order of decisions on one UID is fixed. on_done follows. */
 void sl_ingest_finish(struct sl_object *o, struct sl_part *last, uint64_t extra_bytes);
 
-/* The association is gone before finish. on_done follows with is_cancelled. */
+/* The association is gone before finish. on_done follows. */
 void sl_ingest_abort(struct sl_object *o);
 
 /* True once the object can only fail: stop granting it buffers. Any thread. */

@@ -11,7 +11,7 @@
 #include "core/status.h"
 
 #define SL_IOQ_THREADS_MAX 64
-#define SL_IOQ_SCRATCH	   (256 * SL_KIB) /* bytes of work space per disk thread */
+#define SL_IOQ_SCRATCH     (256 * SL_KIB) /* bytes of work space per disk thread */
 
 /* What a disk thread has of its own; handed to every job it runs. */
 struct sl_ioq_thread {
@@ -28,7 +28,7 @@ struct sl_job {
 
 struct sl_ioq_stats {
 	uint32_t threads, queued, running; /* now */
-	uint64_t done;			   /* jobs since start */
+	uint64_t done;                     /* jobs since start */
 };
 
 struct sl_ioq;

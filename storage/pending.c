@@ -135,18 +135,6 @@ bool sl_pending_claim(struct sl_pending *p, struct sl_turn *t)
 	return is_turn;
 }
 
-bool sl_pending_leave(struct sl_pending *p, struct sl_turn *t)
-{
-	pthread_mutex_lock(&p->lock);
-	bool waits = t->entry == NULL;
-	if (waits) {
-		sl_list_remove(&t->node);
-		p->stats.waiting--;
-	}
-	pthread_mutex_unlock(&p->lock);
-	return waits;
-}
-
 /* Under the lock: an entry nobody needs becomes free, and those who wait for the table move up. The
  * turns that begin by it are collected in `begun`. */
 static void recycle(struct sl_pending *p, struct sl_pending_entry *e, struct sl_list *begun)

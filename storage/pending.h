@@ -24,8 +24,8 @@
 /* A claimant's place; embedded in the object. */
 struct sl_turn {
 	struct sl_list node;
-	const struct sl_uid *uid;	    /* SOP Instance UID it wants to decide on; borrowed */
-	struct sl_pending_entry *entry;	    /* the entry it owns; NULL while it waits */
+	const struct sl_uid *uid;           /* SOP Instance UID it wants to decide on; borrowed */
+	struct sl_pending_entry *entry;     /* the entry it owns; NULL while it waits */
 	void (*on_turn)(struct sl_turn *t); /* its turn has come; on the thread that released */
 };
 
@@ -52,9 +52,6 @@ size_t sl_pending_memory(uint32_t entries); /* bytes */
 /* Asks for the turn on t->uid. True: it is t's turn now (t->entry is set; on_turn is not called).
  * False: on_turn follows. Call in the order in which last PDVs arrive. */
 SL_MUST bool sl_pending_claim(struct sl_pending *p, struct sl_turn *t);
-
-/* Takes back a claim whose turn has not come. False: it has (or is just coming): release it. */
-SL_MUST bool sl_pending_leave(struct sl_pending *p, struct sl_turn *t);
 
 /* The owner is done. won: entry->record and digest were filled and the file is durable; the entry stays
  * until sl_pending_settled(). Otherwise nothing new is there. Calls the next one's on_turn. */

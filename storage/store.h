@@ -1,11 +1,11 @@
 /* The store seam: object bytes in, object bytes out, in verbs of the domain.
  *
  * No descriptor, no path and no seek in it, so that an object store can stand behind it. Verbs without
- * a callback may block and are called on disk threads or the indexer thread only; finish is
- * asynchronous, because durability is shared between objects. store_fs.c is the archive of DICOM
+ * a callback may block and are called on disk threads or the indexer thread only; name_durably is
+ * asynchronous, because the durability of names is shared between objects. store_fs.c is the archive of DICOM
  * files; tests/support/store_mem.c is its twin in memory.
  *
- * A file is unnamed until finish: whoever aborts or crashes before leaves nothing behind.
+ * A file is unnamed until seal: whoever aborts or crashes before leaves nothing behind.
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
@@ -20,15 +20,17 @@ struct sl_store;
 /* A file being written; embedded by the caller, one owner at a time. */
 struct sl_store_file {
 	struct sl_store *store;
-	int fd;			     /* store_fs's own; -1 when closed */
-	uint64_t header_len;	     /* bytes kept free at the start */
-	uint64_t written;	     /* data set bytes appended */
-	uint64_t seq;		     /* given by finish */
-	bool is_temp_named;	     /* store_fs's own: no O_TMPFILE here */
-	struct sl_dirsync_wait sync; /* proof of the name: see sl_ack_gate() */
-	bool data_synced; /* fdatasync of this file returned 0 (or durability is "none") */
-	void (*on_named)(
-		struct sl_store_file *f, enum sl_status st); /* set by the caller of finish */
+	int fd;              /* store_fs's own; -1 when closed */
+	uint64_t header_len; /* bytes kept free at the start */
+	uint64_t written;    /* data set bytes in the file */
+	uint64_t seq;        /* given by seal */
+	bool is_temp_named;  /* store_fs's own: no O_TMPFILE here */
+	/* The proof that sl_ack_gate() looks at. */
+	bool is_data_synced;         /* fdatasync of this file returned 0 after its last byte */
+	bool is_named;               /* the name was made after that */
+	struct sl_dirsync_wait sync; /* the folder fsync that covers the name */
+	/* Set by the caller before name_durably. */
+	void (*on_named)(struct sl_store_file *f, enum sl_status st);
 };
 
 /* A stored object: where it is now follows from these (spool first, then archive). */
@@ -40,7 +42,7 @@ struct sl_locator {
 
 /* A stored object opened for reading; embedded by the caller. */
 struct sl_store_reader {
-	int fd;		   /* store_fs's own */
+	int fd;            /* store_fs's own */
 	struct sl_p10 p10; /* header as decoded */
 	uint64_t header_len, dataset_len;
 };
@@ -52,11 +54,16 @@ struct sl_store_ops {
 	/* Data set bytes behind those already there. SL_E_FULL: nothing further can be written. */
 	enum sl_status (*append)(
 		struct sl_store_file *f, const struct iovec *iov, int iov_n, struct sl_diag *d);
-	/* Header and last bytes (one write when nothing was appended before), then durable bytes; then
-	 * the name of `seq`; on_named once that is durable too. A failure before the name is returned
-	 * (SL_E_FULL, SL_E_IO, SL_E_SYNC) and on_named does not follow. */
-	enum sl_status (*finish)(struct sl_store_file *f, const void *header,
-		const struct iovec *iov, int iov_n, uint64_t seq, struct sl_diag *d);
+	/* Reads back what was appended: data set bytes from `off`; *got < n only at the end. */
+	enum sl_status (*reread)(struct sl_store_file *f, uint64_t off, void *bytes, size_t n,
+		size_t *got, struct sl_diag *d);
+	/* Header and last bytes (one write when nothing was appended before), then the bytes made
+	 * durable, then the name of `seq`. On failure nothing of the file stays: SL_E_FULL, SL_E_IO;
+	 * SL_E_SYNC: the bytes cannot be trusted, latch. */
+	enum sl_status (*seal)(struct sl_store_file *f, const void *header, const struct iovec *iov,
+		int iov_n, uint64_t seq, struct sl_diag *d);
+	/* Makes the name durable; f->on_named follows, on another thread or inside the call. */
+	void (*name_durably)(struct sl_store_file *f);
 	/* Gives the file up; nothing of it stays. */
 	void (*abort)(struct sl_store_file *f);
 	/* Opens spool name or archive name, whichever is there. SL_E_NOTFOUND, SL_E_CORRUPT, SL_E_IO. */

@@ -19,13 +19,13 @@
 /* A mark as configured: a share of the disk or an absolute amount that stays free. */
 struct sl_water_mark {
 	bool is_free_bytes; /* true: `free_bytes` stay free; false: `share` percent used */
-	double share;	    /* percent, 0 .. 100 */
+	double share;       /* percent, 0 .. 100 */
 	uint64_t free_bytes;
 };
 
 struct sl_water_conf {
 	struct sl_water_mark low, high, full;
-	uint64_t quota;	       /* bytes we may keep; 0 = no quota */
+	uint64_t quota;        /* bytes we may keep; 0 = no quota */
 	uint64_t reserve_step; /* storage.reserve_step [bytes] */
 	uint64_t reserve_max;  /* storage.reserve_max: a share leaves at most this unused [bytes] */
 };
@@ -40,11 +40,11 @@ enum sl_water_state { SL_WATER_OK, SL_WATER_HIGH, SL_WATER_REFUSING };
 
 struct sl_water_now {
 	enum sl_water_state state;
-	const char *why;	 /* static: "disk", "inodes", "quota", "enospc", or "" */
-	double used_share;	 /* percent, by the larger of the two measures */
-	uint64_t used, avail;	 /* bytes, as the file system says */
-	uint64_t refuse_below;	 /* bytes available below which we refuse (the full mark) */
-	uint64_t accept_above;	 /* bytes available above which we accept again (the high mark) */
+	const char *why;         /* static: "disk", "inodes", "quota", "enospc", or "" */
+	double used_share;       /* percent, by the larger of the two measures */
+	uint64_t used, avail;    /* bytes, as the file system says */
+	uint64_t refuse_below;   /* bytes available below which we refuse (the full mark) */
+	uint64_t accept_above;   /* bytes available above which we accept again (the high mark) */
 	uint64_t reserved, kept; /* bytes */
 	int64_t full_in_s; /* forecast [s] at the rate of the last minutes; -1 = not filling */
 	uint64_t refusals; /* reservations refused since start */

@@ -1,0 +1,62 @@
+/* The indexer: one thread, the only writer of the index, the only mover of files (DESIGN 2).
+ *
+ * Happy path: durable objects queue here; the thread takes a batch, puts it into the index in one
+ * commit, and only then has the store move the files from spool/ to their archive names; then the
+ * pending entries are free. Index full: the objects stay in the spool and are tried again; new ones
+ * are refused by sl_index_reserve(). Any other failure latches the store.
+ *
+ * On close: what is queued is indexed and moved first.
+ * SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "core/env.h"
+#include "storage/index.h"
+#include "storage/latch.h"
+#include "storage/pending.h"
+#include "storage/store.h"
+
+#define SL_INDEXER_BATCH_MAX 1024 /* records in one commit */
+
+struct sl_indexer_conf {
+	uint32_t batch; /* index.batch: records in one commit, 1 .. SL_INDEXER_BATCH_MAX */
+	uint32_t
+		max_delay_ms; /* index.max_delay: how long the first record waits for company [ms] */
+};
+
+struct sl_indexer_deps {
+	const struct sl_env *env;
+	struct sl_index *index;
+	struct sl_store *store;
+	struct sl_pending *pending;
+	struct sl_latch *latch;
+	/* A study, series or patient row disagrees with a record: attribute bits, no values. Called on
+	 * the indexer thread; may be NULL. */
+	void (*on_conflict)(void *arg, const struct sl_record *r, uint32_t attributes);
+	void *arg;
+};
+
+struct sl_indexer_stats {
+	uint32_t queued; /* durable objects not yet in the index */
+	uint64_t lag_ms; /* age of the oldest of them [ms] */
+	uint64_t commits, indexed, moved;
+	bool is_full; /* the last commit said MAP_FULL or the disk had no room for it */
+};
+
+struct sl_indexer;
+
+/* on_thread as in ioq.h. Returns owned. */
+SL_MUST enum sl_status sl_indexer_start(struct sl_indexer **out, const struct sl_indexer_conf *conf,
+	const struct sl_indexer_deps *deps, void (*on_thread)(void *arg), void *arg,
+	struct sl_diag *d);
+
+/* The entry's object is durable and was released as won. Any thread; never blocks for long. */
+void sl_indexer_push(struct sl_indexer *ix, struct sl_pending_entry *e);
+
+/* Waits until everything pushed before the call is committed ("a query sees every object acknowledged
+ * before it arrived"). Blocks: disk threads only. SL_E_FULL when the index cannot take it now. */
+SL_MUST enum sl_status sl_indexer_catch_up(struct sl_indexer *ix);
+
+/* Indexes and moves what is queued (unless the store has failed), joins, frees. */
+void sl_indexer_stop(struct sl_indexer *ix);
+
+struct sl_indexer_stats sl_indexer_stats(struct sl_indexer *ix);

@@ -1,0 +1,316 @@
+/* The life of an object between the loop and the disk threads.
+ *
+ * The loop thread queues parts and says when there are no more; the disk threads take them one at a
+ * time and in order. `is_running` is the baton: whoever sets it (under the object's lock) submits the
+ * job, and only the job that holds it works on the object. The job gives the baton back when it has
+ * nothing to do: no part has come yet, or an earlier object of the same UID has not finished.
+ *
+ *	RECEIVING --finish--> DECIDING --turn, sealed--> NAMING --folder fsynced--> DONE
+ *	    |                     |                         |
+ *	    '------ abort --------'------- failure ---------'---------------------> DONE
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "storage/ingest_int.h"
+
+#include <stdlib.h>
+
+static void on_turn(struct sl_turn *t);
+static void on_named(struct sl_store_file *f, enum sl_status st);
+static void run(struct sl_job *job, struct sl_ioq_thread *thread);
+
+/* ---- open and close ---------------------------------------------------------------------------- */
+
+enum sl_status sl_ingest_open(struct sl_ingest **out, const struct sl_ingest_conf *conf,
+	const struct sl_ingest_deps *deps, struct sl_diag *d)
+{
+	enum sl_status st = SL_E_NOMEM;
+	struct sl_ingest *in = calloc(1, sizeof(*in));
+	if (in == NULL)
+		return sl_fail(d, SL_E_NOMEM, 0, "ingest", "no memory");
+	in->deps = *deps;
+	in->conf = *conf;
+	pthread_mutex_init(&in->conf_lock, NULL);
+	atomic_init(&in->next_seq, deps->next_seq);
+	in->threads = calloc(deps->threads, sizeof(*in->threads));
+	if (in->threads == NULL)
+		goto out;
+	for (unsigned i = 0; i < deps->threads; i++) {
+		struct sl_ingest_thread *t = &in->threads[i];
+		st = sl_index_open_reader(deps->index, &t->reader, d);
+		if (st != SL_OK)
+			goto out;
+		t->inflate = sl_inflate_new();
+		if (t->inflate == NULL) {
+			st = sl_fail(d, SL_E_NOMEM, 0, "ingest", "no memory for inflating");
+			goto out;
+		}
+	}
+	*out = in;
+	return SL_OK;
+out:
+	sl_ingest_close(in);
+	return st;
+}
+
+void sl_ingest_close(struct sl_ingest *in)
+{
+	if (in == NULL)
+		return;
+	for (unsigned i = 0; in->threads != NULL && i < in->deps.threads; i++) {
+		sl_index_close_reader(in->threads[i].reader);
+		sl_inflate_free(in->threads[i].inflate);
+	}
+	pthread_mutex_destroy(&in->conf_lock);
+	free(in->threads);
+	free(in);
+}
+
+void sl_ingest_configure(struct sl_ingest *in, const struct sl_ingest_conf *conf)
+{
+	pthread_mutex_lock(&in->conf_lock);
+	in->conf = *conf;
+	pthread_mutex_unlock(&in->conf_lock);
+}
+
+/* ---- failure ----------------------------------------------------------------------------------- */
+
+void sl_ingest_fail(struct sl_object *o, enum sl_verdict v)
+{
+	if (atomic_load_explicit(&o->is_failed, memory_order_relaxed))
+		return;
+	o->result.verdict = v;
+	/* Release: whoever sees the flag sees the verdict. */
+	atomic_store_explicit(&o->is_failed, true, memory_order_release);
+}
+
+void sl_ingest_fail_io(struct sl_object *o, enum sl_status st)
+{
+	struct sl_ingest *in = o->ingest;
+	if (st == SL_E_SYNC)
+		sl_latch_fail(in->deps.latch, &o->result.diag);
+	if (st == SL_E_FULL && o->result.diag.errnum != 0)
+		sl_water_enospc(in->deps.water);
+	sl_ingest_fail(o, sl_verdict_of(st));
+}
+
+bool sl_ingest_is_failed(const struct sl_object *o)
+{
+	return atomic_load_explicit(&o->is_failed, memory_order_acquire);
+}
+
+/* ---- the loop thread's side -------------------------------------------------------------------- */
+
+enum sl_status sl_ingest_begin(
+	struct sl_ingest *in, struct sl_object *o, const struct sl_ingest_params *params)
+{
+	o->result = (struct sl_result){
+		.verdict = SL_VERDICT_IO_ERROR, .is_sound = true, .unsound_why = ""};
+	o->ingest = in;
+	o->params = *params;
+	pthread_mutex_lock(&in->conf_lock);
+	o->conf = in->conf;
+	pthread_mutex_unlock(&in->conf_lock);
+	pthread_mutex_init(&o->lock, NULL);
+	sl_list_init(&o->parts);
+	o->last = NULL;
+	o->has_last = o->is_aborted = o->is_running = o->has_turn = o->is_claimed = false;
+	o->stage = SL_OBJECT_RECEIVING;
+	o->job.run = run;
+	atomic_init(&o->is_failed, false);
+	o->turn = (struct sl_turn){.uid = &o->params.sop_instance_uid, .on_turn = on_turn};
+	o->file = (struct sl_store_file){.fd = -1};
+	o->is_file_open = o->is_index_reserved = o->is_rival_durable = false;
+	o->reserved = 0;
+	sl_digest_init(&o->digest);
+	sl_ingest_prepare(o);
+	if (sl_latch_is_failed(in->deps.latch)) {
+		sl_ingest_fail(o, SL_VERDICT_SYNC_FAILED);
+	} else if (!sl_water_may_begin(in->deps.water)) {
+		(void)sl_fail(&o->result.diag, SL_E_FULL, 0, "water", "refusing: disk is at its full mark");
+		sl_ingest_fail(o, SL_VERDICT_DISK_FULL);
+	} else if (sl_index_reserve(in->deps.index, 1) != SL_OK) {
+		(void)sl_fail(&o->result.diag, SL_E_FULL, 0, "index", "refusing: the index has no room");
+		sl_ingest_fail(o, SL_VERDICT_INDEX_FULL);
+	} else {
+		o->is_index_reserved = true;
+		return SL_OK;
+	}
+	return SL_E_FULL;
+}
+
+/* Under the lock: takes the baton if nobody has it. */
+static bool may_run(struct sl_object *o)
+{
+	if (o->is_running)
+		return false;
+	o->is_running = true;
+	return true;
+}
+
+void sl_ingest_append(struct sl_object *o, struct sl_part *p)
+{
+	o->result.bytes += p->bytes;
+	pthread_mutex_lock(&o->lock);
+	sl_assert(!o->has_last && !o->is_aborted);
+	sl_list_push(&o->parts, &p->node);
+	bool run_now = may_run(o);
+	pthread_mutex_unlock(&o->lock);
+	if (run_now)
+		sl_ioq_submit(o->ingest->deps.ioq, &o->job);
+}
+
+void sl_ingest_finish(struct sl_object *o, struct sl_part *last, uint64_t extra_bytes)
+{
+	o->result.bytes += extra_bytes + (last != NULL ? last->bytes : 0);
+	/* Here, on the loop thread, because here last PDVs are in their order (DESIGN 2). What has
+	 * failed already decides nothing. */
+	bool is_turn = false;
+	if (!sl_ingest_is_failed(o)) {
+		o->is_claimed = true;
+		is_turn = sl_pending_claim(o->ingest->deps.pending, &o->turn);
+	}
+	pthread_mutex_lock(&o->lock);
+	sl_assert(!o->has_last && !o->is_aborted);
+	o->last = last;
+	o->has_last = true;
+	if (is_turn)
+		o->has_turn = true;
+	bool run_now = may_run(o);
+	pthread_mutex_unlock(&o->lock);
+	if (run_now)
+		sl_ioq_submit(o->ingest->deps.ioq, &o->job);
+}
+
+void sl_ingest_abort(struct sl_object *o)
+{
+	pthread_mutex_lock(&o->lock);
+	bool run_now = false;
+	if (!o->has_last && !o->is_aborted) {
+		o->is_aborted = true;
+		run_now = may_run(o);
+	}
+	pthread_mutex_unlock(&o->lock);
+	if (run_now)
+		sl_ioq_submit(o->ingest->deps.ioq, &o->job);
+}
+
+/* The turn on the UID has come: on whichever thread released it. */
+static void on_turn(struct sl_turn *t)
+{
+	struct sl_object *o = sl_container_of(t, struct sl_object, turn);
+	pthread_mutex_lock(&o->lock);
+	o->has_turn = true;
+	bool run_now = o->has_last && may_run(o);
+	struct sl_ioq *ioq = o->ingest->deps.ioq;
+	pthread_mutex_unlock(&o->lock);
+	if (run_now)
+		sl_ioq_submit(ioq, &o->job);
+}
+
+/* ---- the disk threads' side -------------------------------------------------------------------- */
+
+/* Over: gives back what it held and tells the owner, who may reuse the memory at once. */
+static void done(struct sl_object *o, bool won)
+{
+	struct sl_ingest *in = o->ingest;
+	struct sl_pending_entry *entry = o->turn.entry;
+	uint64_t kept = 0;
+	if (o->is_file_open)
+		in->deps.store->ops->abort(&o->file);
+	o->is_file_open = false;
+	if (won)
+		kept = o->header_len + o->file.written;
+	if (o->reserved > 0 || kept > 0)
+		sl_water_settle(in->deps.water, o->reserved, kept);
+	/* The index room of a winner is given back by the indexer, after the commit. */
+	if (o->is_index_reserved && !won)
+		sl_index_unreserve(in->deps.index, 1);
+	if (o->is_claimed)
+		sl_pending_release(in->deps.pending, &o->turn, won);
+	if (won)
+		sl_indexer_push(in->deps.indexer, entry);
+	o->stage = SL_OBJECT_DONE;
+	pthread_mutex_destroy(&o->lock);
+	o->on_done(o);
+}
+
+/* The store has made the name durable, or failed to. On the dirsync thread. */
+static void on_named(struct sl_store_file *f, enum sl_status st)
+{
+	struct sl_object *o = sl_container_of(f, struct sl_object, file);
+	if (st != SL_OK) {
+		(void)sl_fail(&o->result.diag, st, 0, "spool/fsync", "fsync of spool/ failed");
+		sl_ingest_fail_io(o, st);
+	}
+	done(o, sl_ack_answer(o, sl_ingest_kept_verdict(o)));
+}
+
+/* Releases a part to its owner. */
+static void give_back(struct sl_object *o, struct sl_part *p)
+{
+	sl_part_release(p);
+	o->on_part(o, p);
+}
+
+/* All parts are written. False: an earlier object of this UID is not over; the baton was given back. */
+static bool see_all(struct sl_object *o, struct sl_ingest_thread *t)
+{
+	if (o->stage == SL_OBJECT_RECEIVING) {
+		if (o->last != NULL)
+			sl_ingest_part(o, o->last, true, t);
+		sl_ingest_judge(o, t);
+		o->stage = SL_OBJECT_DECIDING;
+	}
+	pthread_mutex_lock(&o->lock);
+	bool may_go_on = o->has_turn || !o->is_claimed;
+	if (!may_go_on)
+		o->is_running = false;
+	pthread_mutex_unlock(&o->lock);
+	return may_go_on;
+}
+
+static void conclude(struct sl_object *o, struct sl_ioq_thread *thread)
+{
+	struct sl_ingest_thread *t = &o->ingest->threads[thread->number];
+	if (!see_all(o, t))
+		return;
+	bool is_sealed = !sl_ingest_is_failed(o) && sl_ingest_decide(o, t, thread->scratch);
+	/* The bytes are in the file or given up: the buffer is free before the name is durable. */
+	if (o->last != NULL)
+		give_back(o, o->last);
+	if (!is_sealed) {
+		done(o, false);
+		return;
+	}
+	o->stage = SL_OBJECT_NAMING;
+	o->file.on_named = on_named;
+	o->ingest->deps.store->ops->name_durably(&o->file);
+}
+
+static void run(struct sl_job *job, struct sl_ioq_thread *thread)
+{
+	struct sl_object *o = sl_container_of(job, struct sl_object, job);
+	for (;;) {
+		pthread_mutex_lock(&o->lock);
+		struct sl_list *n = sl_list_pop(&o->parts);
+		bool is_last = n == NULL && o->has_last;
+		bool is_aborted = n == NULL && o->is_aborted;
+		if (n == NULL && !is_last && !is_aborted)
+			o->is_running = false;
+		pthread_mutex_unlock(&o->lock);
+		if (n != NULL) {
+			struct sl_part *p = sl_container_of(n, struct sl_part, node);
+			sl_ingest_part(o, p, false, &o->ingest->threads[thread->number]);
+			give_back(o, p);
+		} else if (is_aborted) {
+			sl_ingest_fail(o, SL_VERDICT_CANCELLED);
+			done(o, false);
+			return;
+		} else if (is_last) {
+			conclude(o, thread);
+			return;
+		} else {
+			return;
+		}
+	}
+}

@@ -1,0 +1,230 @@
+/* The decision on one SOP Instance UID, and the winner's file (DESIGN 2, "duplicates").
+ *
+ * The object has the turn on its UID. A rival is looked for where it can be, in the order that cannot
+ * miss it: the pending table, then the index. Same transfer syntax, length and digest: the bytes are
+ * compared as well (XXH3 is no proof against a forger); equal bytes are answered as stored, and
+ * nothing is written. Other bytes are refused by storage.duplicates. No rival: the object gets the
+ * next seq, its header is made, and the store seals the file.
+ *
+ * Disk threads.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "storage/ingest_int.h"
+
+#include <string.h>
+
+_Static_assert(SL_PROOF_UNSOUND == SL_RECORD_UNSOUND && SL_PROOF_PLAIN_NAME == SL_RECORD_PLAIN_NAME,
+	"the flags of a record and of a proof share their bits");
+
+/* ---- the rival ---------------------------------------------------------------------------------- */
+
+/* The object under the same UID that is durable already: its place, and digest, syntax and length
+ * where they are known without opening it. */
+struct rival {
+	struct sl_locator at;
+	struct sl_uid transfer_syntax_uid;
+	uint64_t dataset_len;
+};
+
+/* SL_OK: there is one. SL_E_NOTFOUND: there is none. */
+static enum sl_status find_rival(
+	struct sl_object *o, struct sl_ingest_thread *t, struct rival *r, struct sl_diag *d)
+{
+	uint8_t digest[SL_DIGEST_LEN];
+	enum sl_status st =
+		sl_pending_rival(o->ingest->deps.pending, &o->turn, &t->rival, digest);
+	if (st == SL_OK) {
+		r->at = sl_locator_of(&t->rival);
+		r->transfer_syntax_uid = t->rival.transfer_syntax_uid;
+		r->dataset_len = t->rival.dataset_len;
+		return SL_OK;
+	}
+	struct sl_index_instance row;
+	st = sl_index_locate_instance(t->reader, &o->params.sop_instance_uid, &row, d);
+	if (st != SL_OK)
+		return st;
+	r->at = (struct sl_locator){
+		.study_instance_uid = row.study_instance_uid,
+		.series_instance_uid = row.series_instance_uid,
+		.sop_instance_uid = row.sop_instance_uid,
+		.seq = row.seq,
+		.has_plain_name = (row.flags & SL_RECORD_PLAIN_NAME) != 0,
+	};
+	r->transfer_syntax_uid = row.transfer_syntax_uid;
+	r->dataset_len = row.dataset_len;
+	return SL_OK;
+}
+
+/* Where the next bytes of the new object are: first what is in its file, then the last part. */
+struct source {
+	struct sl_object *o;
+	uint64_t off; /* data set bytes given so far */
+	size_t iov;   /* fragment of the last part */
+	size_t at;    /* bytes of it given so far */
+};
+
+/* Points *bytes at the next 1..max bytes; *n is 0 at the end. `room` is used for file bytes. */
+static enum sl_status source_next(struct source *s, uint8_t *room, size_t max, const uint8_t **bytes,
+	size_t *n, struct sl_diag *d)
+{
+	struct sl_object *o = s->o;
+	*n = 0;
+	*bytes = room;
+	if (s->off < o->file.written) {
+		enum sl_status st =
+			o->ingest->deps.store->ops->reread(&o->file, s->off, room, max, n, d);
+		s->off += *n;
+		if (st == SL_OK && *n == 0)
+			st = sl_fail(d, SL_E_IO, 0, "spool/reread", "bytes written are gone");
+		return st;
+	}
+	if (o->last == NULL || s->iov == o->last->iov_n)
+		return SL_OK;
+	const struct iovec *v = &o->last->iov[s->iov];
+	*bytes = (const uint8_t *)v->iov_base + s->at;
+	*n = sl_min(max, v->iov_len - s->at);
+	s->at += *n;
+	s->off += *n;
+	if (s->at == v->iov_len) {
+		s->iov++;
+		s->at = 0;
+	}
+	return SL_OK;
+}
+
+/* SL_OK with *same. scratch: SL_IOQ_SCRATCH bytes. */
+static enum sl_status compare_bytes(struct sl_object *o, struct sl_store_reader *reader,
+	uint8_t *scratch, bool *same, struct sl_diag *d)
+{
+	const struct sl_store_ops *ops = o->ingest->deps.store->ops;
+	const size_t half = SL_IOQ_SCRATCH / 2;
+	struct source s = {.o = o};
+	*same = false;
+	for (;;) {
+		const uint8_t *mine;
+		size_t n, got = 0;
+		uint64_t off = s.off;
+		enum sl_status st = source_next(&s, scratch, half, &mine, &n, d);
+		if (st != SL_OK)
+			return st;
+		if (n == 0) {
+			*same = off == reader->dataset_len;
+			return SL_OK;
+		}
+		st = ops->read(reader, off, scratch + half, n, &got, d);
+		if (st != SL_OK)
+			return st;
+		if (got != n || memcmp(mine, scratch + half, n) != 0)
+			return SL_OK;
+	}
+}
+
+/* SL_OK with *dup: what the object is to its rival. */
+static enum sl_status compare(struct sl_object *o, const struct rival *r, uint8_t *scratch,
+	enum sl_dup *dup, struct sl_diag *d)
+{
+	struct sl_store *store = o->ingest->deps.store;
+	*dup = SL_DUP_CHANGED;
+	if (!sl_uid_equal(&r->transfer_syntax_uid, &o->params.transfer_syntax_uid)) {
+		*dup = SL_DUP_RECODED;
+		return SL_OK;
+	}
+	if (r->dataset_len != o->result.bytes)
+		return SL_OK;
+	struct sl_store_reader reader;
+	enum sl_status st = store->ops->open(store, &reader, &r->at, d);
+	if (st != SL_OK)
+		return st;
+	bool same = memcmp(reader.p10.proof.digest, o->digest_bytes, SL_DIGEST_LEN) == 0;
+	if (same)
+		st = compare_bytes(o, &reader, scratch, &same, d);
+	store->ops->close(&reader);
+	if (st == SL_OK && same)
+		*dup = SL_DUP_IDENTICAL;
+	return st;
+}
+
+/* ---- the winner --------------------------------------------------------------------------------- */
+
+/* Completes the record and writes the header that proves the file. */
+static size_t make_header(struct sl_object *o, uint8_t header[SL_P10_HEADER_MAX], uint64_t seq)
+{
+	struct sl_record *r = &o->record;
+	const struct sl_env *env = o->ingest->deps.env;
+	r->seq = seq;
+	r->arrived_ms = sl_env_wall_ms(env);
+	r->dataset_len = o->result.bytes;
+	r->file_len = o->header_len + o->result.bytes;
+	r->flags = SL_RECORD_PLAIN_NAME | (o->result.is_sound ? 0 : SL_RECORD_UNSOUND);
+	struct sl_p10 p10 = {
+		.sop_class_uid = o->params.sop_class_uid,
+		.sop_instance_uid = o->params.sop_instance_uid,
+		.transfer_syntax_uid = o->params.transfer_syntax_uid,
+		.source = o->params.calling,
+		.sending = o->params.calling,
+		.receiving = o->params.called,
+		.proof = {.layout = SL_PROOF_LAYOUT,
+			.flags = r->flags | (o->conf.is_durable ? 0 : SL_PROOF_UNSYNCED),
+			.seq = seq,
+			.arrived_ms = r->arrived_ms,
+			.dataset_len = r->dataset_len},
+	};
+	memcpy(p10.proof.digest, o->digest_bytes, SL_DIGEST_LEN);
+	struct sl_wbuf w = sl_wbuf_of(header, SL_P10_HEADER_MAX);
+	sl_p10_encode(&w, &p10);
+	sl_assert(!w.bad && w.len == o->header_len);
+	return w.len;
+}
+
+/* Reserves what the last bytes need, opens the file if no part did, seals it. */
+static enum sl_status seal(struct sl_object *o, struct sl_ingest_thread *t)
+{
+	struct sl_ingest *in = o->ingest;
+	struct sl_store *store = in->deps.store;
+	struct sl_diag *d = &o->result.diag;
+	uint64_t seq = atomic_fetch_add_explicit(&in->next_seq, 1, memory_order_relaxed);
+	make_header(o, t->header, seq);
+	enum sl_status st = sl_ingest_room(o, o->last != NULL ? o->last->bytes : 0, true);
+	if (st != SL_OK)
+		return st;
+	st = sl_ingest_open_file(o);
+	if (st != SL_OK)
+		return st;
+	const struct iovec *iov = o->last != NULL ? o->last->iov : NULL;
+	int iov_n = o->last != NULL ? o->last->iov_n : 0;
+	st = store->ops->seal(&o->file, t->header, iov, iov_n, seq, d);
+	o->is_file_open = false;
+	return st;
+}
+
+bool sl_ingest_decide(struct sl_object *o, struct sl_ingest_thread *t, uint8_t *scratch)
+{
+	struct rival rival;
+	struct sl_diag *d = &o->result.diag;
+	enum sl_status st = find_rival(o, t, &rival, d);
+	if (st == SL_OK) {
+		enum sl_dup dup;
+		st = compare(o, &rival, scratch, &dup, d);
+		if (st != SL_OK) {
+			sl_ingest_fail(o, SL_VERDICT_RIVAL_UNREADABLE);
+			return false;
+		}
+		o->result.dup = dup;
+		o->is_rival_durable = true;
+		if (dup != SL_DUP_IDENTICAL || !sl_ack_answer(o, SL_VERDICT_IDENTICAL))
+			sl_ingest_fail(o, SL_VERDICT_DUPLICATE);
+		return false;
+	}
+	if (st != SL_E_NOTFOUND) {
+		sl_ingest_fail_io(o, st);
+		return false;
+	}
+	st = seal(o, t);
+	if (st != SL_OK) {
+		sl_ingest_fail_io(o, st);
+		return false;
+	}
+	/* The entry is ours until it is released; from then on it tells what is durable. */
+	o->turn.entry->record = o->record;
+	memcpy(o->turn.entry->digest, o->digest_bytes, SL_DIGEST_LEN);
+	return true;
+}

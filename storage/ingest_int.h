@@ -1,0 +1,56 @@
+/* What the files of ingest share: ingest.c (life of an object), ingest_part.c (a part's way to the
+ * file), ingest_decide.c (duplicates and the winner's file), ack.c (the gate).
+ * SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "core/p10.h"
+#include "storage/index.h"
+#include "storage/indexer.h"
+#include "storage/inflate.h"
+#include "storage/ingest.h"
+#include "storage/latch.h"
+#include "storage/water.h"
+
+/* What each disk thread has for ingest's work. */
+struct sl_ingest_thread {
+	struct sl_index_reader *reader;
+	struct sl_inflate *inflate; /* with its arena, bought at open */
+	struct sl_record rival;     /* of the object under the same UID */
+	uint8_t header[SL_P10_HEADER_MAX];
+};
+
+struct sl_ingest {
+	struct sl_ingest_deps deps;
+	pthread_mutex_t conf_lock;
+	struct sl_ingest_conf conf; /* under conf_lock; objects copy it when they begin */
+	atomic_uint_fast64_t next_seq;
+	struct sl_ingest_thread *threads; /* deps.threads of them */
+};
+
+/* Prepares walker, record and header length of a new object. */
+void sl_ingest_prepare(struct sl_object *o);
+
+/* The first cause of failure stays. */
+void sl_ingest_fail(struct sl_object *o, enum sl_verdict v);
+
+/* The verdict of a failed storage call, with its diagnosis; latches the store on SL_E_SYNC. */
+void sl_ingest_fail_io(struct sl_object *o, enum sl_status st);
+
+/* Walks, hashes and writes one part; the last one (is_last) is walked and hashed only. Nothing when
+ * the object has failed. */
+void sl_ingest_part(
+	struct sl_object *o, struct sl_part *p, bool is_last, struct sl_ingest_thread *t);
+
+/* All bytes were seen: soundness, UIDs, agreement with the command; a verdict of failure or none. */
+void sl_ingest_judge(struct sl_object *o, struct sl_ingest_thread *t);
+
+/* It is the object's turn on its UID: an identical or differing rival ends it here (returns false);
+ * otherwise its file is sealed under a new seq and its name must be made durable (returns true). */
+SL_MUST bool sl_ingest_decide(struct sl_object *o, struct sl_ingest_thread *t, uint8_t *scratch);
+
+/* What a kept object is called: stored, or stored though unsound. */
+enum sl_verdict sl_ingest_kept_verdict(const struct sl_object *o);
+
+/* Sets the verdict v of success if the object has not failed and the gate opens; else a failure. True:
+ * the success may be answered. The only caller of sl_ack_gate(). */
+SL_MUST bool sl_ack_answer(struct sl_object *o, enum sl_verdict v);
