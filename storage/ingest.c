@@ -39,8 +39,8 @@ enum sl_status sl_ingest_open(struct sl_ingest **out, const struct sl_ingest_con
 		st = sl_index_open_reader(deps->index, &t->reader, d);
 		if (st != SL_OK)
 			goto out;
-		t->inflate = sl_inflate_new();
-		if (t->inflate == NULL) {
+		t->inflate_memory = aligned_alloc(64, (sl_inflate_memory() + 63) / 64 * 64);
+		if (t->inflate_memory == NULL) {
 			st = sl_fail(d, SL_E_NOMEM, 0, "ingest", "no memory for inflating");
 			goto out;
 		}
@@ -58,7 +58,7 @@ void sl_ingest_close(struct sl_ingest *in)
 		return;
 	for (unsigned i = 0; in->threads != NULL && i < in->deps.threads; i++) {
 		sl_index_close_reader(in->threads[i].reader);
-		sl_inflate_free(in->threads[i].inflate);
+		free(in->threads[i].inflate_memory);
 	}
 	pthread_mutex_destroy(&in->conf_lock);
 	free(in->threads);
@@ -126,10 +126,12 @@ enum sl_status sl_ingest_begin(
 	if (sl_latch_is_failed(in->deps.latch)) {
 		sl_ingest_fail(o, SL_VERDICT_SYNC_FAILED);
 	} else if (!sl_water_may_begin(in->deps.water)) {
-		(void)sl_fail(&o->result.diag, SL_E_FULL, 0, "water", "refusing: disk is at its full mark");
+		(void)sl_fail(&o->result.diag, SL_E_FULL, 0, "water",
+			"refusing: disk is at its full mark");
 		sl_ingest_fail(o, SL_VERDICT_DISK_FULL);
 	} else if (sl_index_reserve(in->deps.index, 1) != SL_OK) {
-		(void)sl_fail(&o->result.diag, SL_E_FULL, 0, "index", "refusing: the index has no room");
+		(void)sl_fail(
+			&o->result.diag, SL_E_FULL, 0, "index", "refusing: the index has no room");
 		sl_ingest_fail(o, SL_VERDICT_INDEX_FULL);
 	} else {
 		o->is_index_reserved = true;
@@ -253,12 +255,12 @@ static void give_back(struct sl_object *o, struct sl_part *p)
 }
 
 /* All parts are written. False: an earlier object of this UID is not over; the baton was given back. */
-static bool see_all(struct sl_object *o, struct sl_ingest_thread *t)
+static bool see_all(struct sl_object *o, struct sl_ingest_thread *t, uint8_t *scratch)
 {
 	if (o->stage == SL_OBJECT_RECEIVING) {
 		if (o->last != NULL)
-			sl_ingest_part(o, o->last, true, t);
-		sl_ingest_judge(o, t);
+			sl_ingest_part(o, o->last, true);
+		sl_ingest_judge(o, t, scratch);
 		o->stage = SL_OBJECT_DECIDING;
 	}
 	pthread_mutex_lock(&o->lock);
@@ -272,7 +274,7 @@ static bool see_all(struct sl_object *o, struct sl_ingest_thread *t)
 static void conclude(struct sl_object *o, struct sl_ioq_thread *thread)
 {
 	struct sl_ingest_thread *t = &o->ingest->threads[thread->number];
-	if (!see_all(o, t))
+	if (!see_all(o, t, thread->scratch))
 		return;
 	bool is_sealed = !sl_ingest_is_failed(o) && sl_ingest_decide(o, t, thread->scratch);
 	/* The bytes are in the file or given up: the buffer is free before the name is durable. */
@@ -300,7 +302,7 @@ static void run(struct sl_job *job, struct sl_ioq_thread *thread)
 		pthread_mutex_unlock(&o->lock);
 		if (n != NULL) {
 			struct sl_part *p = sl_container_of(n, struct sl_part, node);
-			sl_ingest_part(o, p, false, &o->ingest->threads[thread->number]);
+			sl_ingest_part(o, p, false);
 			give_back(o, p);
 		} else if (is_aborted) {
 			sl_ingest_fail(o, SL_VERDICT_CANCELLED);

@@ -102,15 +102,16 @@ struct sl_object {
 	atomic_bool is_failed; /* a verdict of failure is in result */
 	struct sl_turn turn;
 	struct sl_elem elem;
+	bool is_deflated; /* looked into at the end, not as it passes */
 	struct sl_digest digest;
 	uint8_t digest_bytes[SL_DIGEST_LEN];
 	struct sl_record record;
 	struct sl_store_file file;
 	bool is_file_open; /* file was begun and not yet sealed or aborted */
 	bool is_index_reserved;
-	bool is_rival_durable;         /* identical bytes were found, durable, under this UID */
-	uint64_t header_len; /* bytes of the Part 10 header to come */
-	uint64_t reserved;   /* bytes reserved in water, not yet settled */
+	bool is_rival_durable; /* identical bytes were found, durable, under this UID */
+	uint64_t header_len;   /* bytes of the Part 10 header to come */
+	uint64_t reserved;     /* bytes reserved in water, not yet settled */
 };
 
 /* Everything ingest stands on; borrowed, outlives it. */

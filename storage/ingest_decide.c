@@ -30,8 +30,7 @@ static enum sl_status find_rival(
 	struct sl_object *o, struct sl_ingest_thread *t, struct rival *r, struct sl_diag *d)
 {
 	uint8_t digest[SL_DIGEST_LEN];
-	enum sl_status st =
-		sl_pending_rival(o->ingest->deps.pending, &o->turn, &t->rival, digest);
+	enum sl_status st = sl_pending_rival(o->ingest->deps.pending, &o->turn, &t->rival, digest);
 	if (st == SL_OK) {
 		r->at = sl_locator_of(&t->rival);
 		r->transfer_syntax_uid = t->rival.transfer_syntax_uid;
@@ -63,8 +62,8 @@ struct source {
 };
 
 /* Points *bytes at the next 1..max bytes; *n is 0 at the end. `room` is used for file bytes. */
-static enum sl_status source_next(struct source *s, uint8_t *room, size_t max, const uint8_t **bytes,
-	size_t *n, struct sl_diag *d)
+static enum sl_status source_next(struct source *s, uint8_t *room, size_t max,
+	const uint8_t **bytes, size_t *n, struct sl_diag *d)
 {
 	struct sl_object *o = s->o;
 	*n = 0;

@@ -14,8 +14,8 @@
 /* What each disk thread has for ingest's work. */
 struct sl_ingest_thread {
 	struct sl_index_reader *reader;
-	struct sl_inflate *inflate; /* with its arena, bought at open */
-	struct sl_record rival;     /* of the object under the same UID */
+	void *inflate_memory;   /* sl_inflate_memory() bytes, bought at open */
+	struct sl_record rival; /* of the object under the same UID */
 	uint8_t header[SL_P10_HEADER_MAX];
 };
 
@@ -36,13 +36,19 @@ void sl_ingest_fail(struct sl_object *o, enum sl_verdict v);
 /* The verdict of a failed storage call, with its diagnosis; latches the store on SL_E_SYNC. */
 void sl_ingest_fail_io(struct sl_object *o, enum sl_status st);
 
+/* Disk space for `bytes` more, before they are written; a step at a time unless they are the last. */
+SL_MUST enum sl_status sl_ingest_room(struct sl_object *o, uint64_t bytes, bool is_last);
+
+/* Begins the object's file unless it is begun. */
+SL_MUST enum sl_status sl_ingest_open_file(struct sl_object *o);
+
 /* Walks, hashes and writes one part; the last one (is_last) is walked and hashed only. Nothing when
  * the object has failed. */
 void sl_ingest_part(
 	struct sl_object *o, struct sl_part *p, bool is_last, struct sl_ingest_thread *t);
 
 /* All bytes were seen: soundness, UIDs, agreement with the command; a verdict of failure or none. */
-void sl_ingest_judge(struct sl_object *o, struct sl_ingest_thread *t);
+void sl_ingest_judge(struct sl_object *o, struct sl_ingest_thread *t, uint8_t *scratch);
 
 /* It is the object's turn on its UID: an identical or differing rival ends it here (returns false);
  * otherwise its file is sealed under a new seq and its name must be made durable (returns true). */

@@ -11,9 +11,9 @@
 struct sl_pending {
 	pthread_mutex_t lock;
 	struct sl_pending_entry *entries; /* n of them */
-	struct sl_list *chains;		  /* n of them; n is a power of two */
-	struct sl_list unused;		  /* entries by .chain */
-	struct sl_list overflow;	  /* struct sl_turn.node: no entry was free */
+	struct sl_list *chains;           /* n of them; n is a power of two */
+	struct sl_list unused;            /* entries by .chain */
+	struct sl_list overflow;          /* struct sl_turn.node: no entry was free */
 	uint64_t seed;
 	uint32_t n;
 	struct sl_pending_stats stats;

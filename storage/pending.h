@@ -37,7 +37,8 @@ struct sl_pending_entry {
 	struct sl_list turns;  /* who waits for this UID, in order */
 	struct sl_turn *owner; /* who decides now; NULL = nobody */
 	struct sl_uid uid;
-	bool is_durable; /* record describes a durable file that the indexer has not settled */
+	uint64_t pushed_ns; /* when it joined that queue; the indexer's */
+	bool is_durable;    /* record describes a durable file that the indexer has not settled */
 	struct sl_record record;
 	uint8_t digest[SL_DIGEST_LEN];
 };

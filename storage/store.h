@@ -40,6 +40,17 @@ struct sl_locator {
 	bool has_plain_name; /* <SOPInstanceUID>.dcm; else <SOPInstanceUID>~<seq>.dcm */
 };
 
+static inline struct sl_locator sl_locator_of(const struct sl_record *r)
+{
+	return (struct sl_locator){
+		.study_instance_uid = r->study_instance_uid,
+		.series_instance_uid = r->series_instance_uid,
+		.sop_instance_uid = r->sop_instance_uid,
+		.seq = r->seq,
+		.has_plain_name = (r->flags & SL_RECORD_PLAIN_NAME) != 0,
+	};
+}
+
 /* A stored object opened for reading; embedded by the caller. */
 struct sl_store_reader {
 	int fd;            /* store_fs's own */

@@ -1,0 +1,306 @@
+/* The indexer thread: take, commit, settle, free; then the next batch.
+ *
+ * Entries wait in `queue`. A batch is taken when it is full, when its first entry has waited
+ * max_delay, when somebody wants to catch up, or at stop. While the index is full the batch goes back
+ * to the head of the queue and is tried again every SL_RETRY_MS.
+ *
+ * The arrays for a batch are bought at start; LMDB's own allocations on this thread are exempt from
+ * the sealed memory.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "storage/indexer.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SL_RETRY_MS 500
+
+struct sl_indexer {
+	struct sl_indexer_conf conf;
+	struct sl_indexer_deps deps;
+	void (*on_thread)(void *arg);
+	void *thread_arg;
+	pthread_t thread;
+
+	pthread_mutex_t lock;
+	pthread_cond_t wake;      /* for the thread */
+	pthread_cond_t committed; /* for those who catch up */
+	struct sl_list queue;     /* struct sl_pending_entry.queued */
+	uint64_t pushed, done;    /* entries ever queued; of these committed */
+	uint32_t catching_up;     /* callers who wait */
+	bool is_stopping;
+	struct sl_indexer_stats stats;
+
+	/* One batch; the thread's own. */
+	struct sl_pending_entry *entries[SL_INDEXER_BATCH_MAX];
+	const struct sl_record *records[SL_INDEXER_BATCH_MAX];
+	struct sl_index_result results[SL_INDEXER_BATCH_MAX];
+	struct sl_locator places[SL_INDEXER_BATCH_MAX];
+};
+
+/* ---- taking a batch ----------------------------------------------------------------------------- */
+
+static void wait_until(struct sl_indexer *ix, uint64_t at_ns)
+{
+	struct timespec ts = {
+		.tv_sec = (time_t)(at_ns / 1000000000u), .tv_nsec = (long)(at_ns % 1000000000u)};
+	pthread_cond_timedwait(&ix->wake, &ix->lock, &ts);
+}
+
+static struct sl_pending_entry *head_of(struct sl_indexer *ix)
+{
+	return sl_container_of(ix->queue.next, struct sl_pending_entry, queued);
+}
+
+/* Under the lock: waits until a batch is due. False: stopping and nothing left. */
+static bool wait_for_batch(struct sl_indexer *ix)
+{
+	for (;;) {
+		if (sl_list_is_empty(&ix->queue)) {
+			if (ix->is_stopping)
+				return false;
+			pthread_cond_wait(&ix->wake, &ix->lock);
+			continue;
+		}
+		uint64_t due = head_of(ix)->pushed_ns + (uint64_t)ix->conf.max_delay_ms * 1000000u;
+		if (ix->stats.queued >= ix->conf.batch || ix->catching_up > 0 || ix->is_stopping ||
+			sl_env_now_ns(ix->deps.env) >= due)
+			return true;
+		wait_until(ix, due);
+	}
+}
+
+/* Under the lock: moves up to a batch out of the queue. */
+static size_t take(struct sl_indexer *ix)
+{
+	size_t n = 0;
+	struct sl_list *it;
+	while (n < ix->conf.batch && (it = sl_list_pop(&ix->queue)) != NULL) {
+		ix->entries[n] = sl_container_of(it, struct sl_pending_entry, queued);
+		ix->records[n] = &ix->entries[n]->record;
+		n++;
+	}
+	ix->stats.queued -= (uint32_t)n;
+	return n;
+}
+
+/* Under the lock: back to the head, in order. */
+static void put_back(struct sl_indexer *ix, size_t n)
+{
+	struct sl_list batch;
+	sl_list_init(&batch);
+	for (size_t i = 0; i < n; i++)
+		sl_list_push(&batch, &ix->entries[i]->queued);
+	sl_list_splice(&batch, &ix->queue);
+	sl_list_splice(&ix->queue, &batch);
+	ix->stats.queued += (uint32_t)n;
+}
+
+/* ---- commit and settle -------------------------------------------------------------------------- */
+
+static int by_series(const void *a, const void *b)
+{
+	const struct sl_locator *x = a, *y = b;
+	int c = strcmp(x->study_instance_uid.s, y->study_instance_uid.s);
+	if (c == 0)
+		c = strcmp(x->series_instance_uid.s, y->series_instance_uid.s);
+	if (c == 0)
+		c = (x->seq > y->seq) - (x->seq < y->seq);
+	return c;
+}
+
+/* What the commit said of each record. */
+static enum sl_status read_results(struct sl_indexer *ix, size_t n, struct sl_diag *d)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (ix->results[i].status != SL_OK)
+			return sl_fail(d, SL_E_CORRUPT, 0, "index/put",
+				"the index refuses an object that won its UID: %s",
+				sl_status_name(ix->results[i].status));
+		if (ix->results[i].conflicts != 0 && ix->deps.on_conflict != NULL)
+			ix->deps.on_conflict(
+				ix->deps.arg, ix->records[i], ix->results[i].conflicts);
+	}
+	return SL_OK;
+}
+
+/* One commit. SL_E_FULL: nothing went in. */
+static enum sl_status commit(struct sl_indexer *ix, size_t n, struct sl_diag *d)
+{
+	enum sl_status st = sl_index_put_batch(ix->deps.index, ix->records, n, ix->results, d);
+	if (st != SL_OK)
+		return st;
+	sl_index_unreserve(ix->deps.index, n);
+	pthread_mutex_lock(&ix->lock);
+	ix->done += n;
+	ix->stats.commits++;
+	ix->stats.indexed += n;
+	ix->stats.is_full = false;
+	pthread_cond_broadcast(&ix->committed);
+	pthread_mutex_unlock(&ix->lock);
+	return read_results(ix, n, d);
+}
+
+/* Waits a while; true when the store is to be tried again. */
+static bool pause_full(struct sl_indexer *ix)
+{
+	pthread_mutex_lock(&ix->lock);
+	ix->stats.is_full = true;
+	/* Those who catch up learn that it will not happen now. */
+	pthread_cond_broadcast(&ix->committed);
+	bool may_retry = !ix->is_stopping;
+	if (may_retry)
+		wait_until(ix, sl_env_now_ns(ix->deps.env) + SL_RETRY_MS * 1000000u);
+	pthread_mutex_unlock(&ix->lock);
+	return may_retry;
+}
+
+/* Moves the batch into the archive; a full disk is waited out, as long as we are not stopping (what
+ * stays in the spool then is moved at the next start). */
+static enum sl_status settle(struct sl_indexer *ix, size_t n, struct sl_diag *d)
+{
+	enum sl_status st;
+	for (size_t i = 0; i < n; i++)
+		ix->places[i] = sl_locator_of(ix->records[i]);
+	qsort(ix->places, n, sizeof(ix->places[0]), by_series);
+	while ((st = ix->deps.store->ops->settle(ix->deps.store, ix->places, n, d)) == SL_E_FULL) {
+		if (!pause_full(ix))
+			return SL_E_FULL;
+		*d = (struct sl_diag){0};
+	}
+	return st;
+}
+
+/* One batch. False: the thread must stop working (the store failed, or stopping while full). */
+static bool work(struct sl_indexer *ix, size_t n)
+{
+	struct sl_diag d = {0};
+	enum sl_status st = commit(ix, n, &d);
+	if (st == SL_E_FULL) {
+		pthread_mutex_lock(&ix->lock);
+		put_back(ix, n);
+		pthread_mutex_unlock(&ix->lock);
+		return pause_full(ix);
+	}
+	if (st == SL_OK)
+		st = settle(ix, n, &d);
+	if (st == SL_E_FULL)
+		return false;
+	if (st != SL_OK) {
+		sl_latch_fail(ix->deps.latch, &d);
+		return false;
+	}
+	for (size_t i = 0; i < n; i++)
+		sl_pending_settled(ix->deps.pending, ix->entries[i]);
+	pthread_mutex_lock(&ix->lock);
+	ix->stats.moved += n;
+	ix->stats.is_full = false;
+	pthread_mutex_unlock(&ix->lock);
+	return true;
+}
+
+static void *thread_main(void *arg)
+{
+	struct sl_indexer *ix = arg;
+	if (ix->on_thread != NULL)
+		ix->on_thread(ix->thread_arg);
+	for (;;) {
+		pthread_mutex_lock(&ix->lock);
+		size_t n = wait_for_batch(ix) ? take(ix) : 0;
+		pthread_mutex_unlock(&ix->lock);
+		if (n == 0 || sl_latch_is_failed(ix->deps.latch) || !work(ix, n))
+			break;
+	}
+	pthread_mutex_lock(&ix->lock);
+	ix->is_stopping = true;
+	pthread_cond_broadcast(&ix->committed);
+	pthread_mutex_unlock(&ix->lock);
+	return NULL;
+}
+
+/* ---- for the others ----------------------------------------------------------------------------- */
+
+void sl_indexer_push(struct sl_indexer *ix, struct sl_pending_entry *e)
+{
+	pthread_mutex_lock(&ix->lock);
+	e->pushed_ns = sl_env_now_ns(ix->deps.env);
+	bool was_empty = sl_list_is_empty(&ix->queue);
+	sl_list_push(&ix->queue, &e->queued);
+	ix->stats.queued++;
+	ix->pushed++;
+	if (was_empty || ix->stats.queued >= ix->conf.batch)
+		pthread_cond_signal(&ix->wake);
+	pthread_mutex_unlock(&ix->lock);
+}
+
+enum sl_status sl_indexer_catch_up(struct sl_indexer *ix)
+{
+	pthread_mutex_lock(&ix->lock);
+	uint64_t want = ix->pushed;
+	ix->catching_up++;
+	pthread_cond_signal(&ix->wake);
+	while (ix->done < want && !ix->stats.is_full && !ix->is_stopping)
+		pthread_cond_wait(&ix->committed, &ix->lock);
+	ix->catching_up--;
+	enum sl_status st = ix->done >= want ? SL_OK : SL_E_FULL;
+	pthread_mutex_unlock(&ix->lock);
+	return st;
+}
+
+struct sl_indexer_stats sl_indexer_stats(struct sl_indexer *ix)
+{
+	pthread_mutex_lock(&ix->lock);
+	struct sl_indexer_stats s = ix->stats;
+	if (!sl_list_is_empty(&ix->queue)) {
+		uint64_t now = sl_env_now_ns(ix->deps.env), since = head_of(ix)->pushed_ns;
+		s.lag_ms = now > since ? (now - since) / 1000000u : 0;
+	}
+	pthread_mutex_unlock(&ix->lock);
+	return s;
+}
+
+/* ---- life --------------------------------------------------------------------------------------- */
+
+enum sl_status sl_indexer_start(struct sl_indexer **out, const struct sl_indexer_conf *conf,
+	const struct sl_indexer_deps *deps, void (*on_thread)(void *arg), void *arg,
+	struct sl_diag *d)
+{
+	struct sl_indexer *ix = calloc(1, sizeof(*ix));
+	if (ix == NULL)
+		return sl_fail(d, SL_E_NOMEM, 0, "indexer", "no memory");
+	ix->conf = *conf;
+	ix->conf.batch = (uint32_t)sl_min(sl_max(conf->batch, 1), SL_INDEXER_BATCH_MAX);
+	ix->deps = *deps;
+	ix->on_thread = on_thread;
+	ix->thread_arg = arg;
+	sl_list_init(&ix->queue);
+	pthread_mutex_init(&ix->lock, NULL);
+	pthread_condattr_t attr;
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC); /* the clock of sl_env_now_ns() */
+	pthread_cond_init(&ix->wake, &attr);
+	pthread_cond_init(&ix->committed, &attr);
+	pthread_condattr_destroy(&attr);
+	int e = pthread_create(&ix->thread, NULL, thread_main, ix);
+	if (e != 0) {
+		free(ix);
+		return sl_fail(d, SL_E_IO, e, "indexer", "cannot start a thread: %s", strerror(e));
+	}
+	*out = ix;
+	return SL_OK;
+}
+
+void sl_indexer_stop(struct sl_indexer *ix)
+{
+	if (ix == NULL)
+		return;
+	pthread_mutex_lock(&ix->lock);
+	ix->is_stopping = true;
+	pthread_cond_broadcast(&ix->wake);
+	pthread_mutex_unlock(&ix->lock);
+	pthread_join(ix->thread, NULL);
+	pthread_cond_destroy(&ix->wake);
+	pthread_cond_destroy(&ix->committed);
+	pthread_mutex_destroy(&ix->lock);
+	free(ix);
+}

@@ -1,0 +1,276 @@
+/* Recovery, in batches: list spool/, read each file's header and indexed attributes, commit, settle.
+ *
+ * A file counts when header, length and UIDs agree; its digest is checked only where the file may
+ * have been named before its bytes were durable (durability "none", a flag in the header). Order of
+ * seq, so that of two files of one UID the earlier decides.
+ *
+ * Main thread, before anything else runs; allocates.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "storage/recover.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "storage/inflate.h"
+#include "storage/oserr.h"
+#include "storage/path.h"
+
+#define BATCH   256
+#define SCRATCH (256 * SL_KIB)
+
+struct recovery {
+	const struct sl_recover_deps *deps;
+	struct sl_recover_report *report;
+	struct sl_rewalk walk;
+	uint64_t *seqs; /* names found, ascending */
+	size_t seqs_n, seqs_cap;
+	struct sl_record records[BATCH];
+	const struct sl_record *rows[BATCH];
+	struct sl_index_result results[BATCH];
+	struct sl_locator places[BATCH];
+	size_t n; /* of the batch */
+};
+
+static enum sl_status fail_errno(struct sl_diag *d, const char *where)
+{
+	int e = errno;
+	return sl_fail(d, sl_oserr_status(e), e, where, "%s: %s", where, strerror(e));
+}
+
+/* ---- the spool folder --------------------------------------------------------------------------- */
+
+static enum sl_status remember(struct recovery *rc, uint64_t seq, struct sl_diag *d)
+{
+	if (rc->seqs_n == rc->seqs_cap) {
+		size_t cap = rc->seqs_cap == 0 ? 1024 : rc->seqs_cap * 2;
+		uint64_t *grown = realloc(rc->seqs, cap * sizeof(*grown));
+		if (grown == NULL)
+			return sl_fail(
+				d, SL_E_NOMEM, 0, "recover", "no memory for the spool's names");
+		rc->seqs = grown;
+		rc->seqs_cap = cap;
+	}
+	rc->seqs[rc->seqs_n++] = seq;
+	return SL_OK;
+}
+
+static enum sl_status visit(struct recovery *rc, const char *name, struct sl_diag *d)
+{
+	uint64_t seq;
+	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+		return SL_OK;
+	if (sl_path_is_temp(name)) {
+		if (unlinkat(rc->deps->root->spool_fd, name, 0) != 0 && errno != ENOENT)
+			return fail_errno(d, "spool/unlink");
+		rc->report->removed++;
+		return SL_OK;
+	}
+	if (!sl_path_spool_seq(name, &seq)) {
+		rc->report->foreign++;
+		return SL_OK;
+	}
+	rc->report->found++;
+	return remember(rc, seq, d);
+}
+
+static int by_seq(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+	return (x > y) - (x < y);
+}
+
+static enum sl_status list_spool(struct recovery *rc, struct sl_diag *d)
+{
+	int fd = openat(rc->deps->root->spool_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	if (dir == NULL) {
+		enum sl_status st = fail_errno(d, "spool/list");
+		if (fd >= 0)
+			close(fd);
+		return st;
+	}
+	enum sl_status st = SL_OK;
+	for (;;) {
+		errno = 0;
+		struct dirent *entry = readdir(dir);
+		if (entry == NULL) {
+			if (errno != 0)
+				st = fail_errno(d, "spool/list");
+			break;
+		}
+		st = visit(rc, entry->d_name, d);
+		if (st != SL_OK)
+			break;
+	}
+	closedir(dir);
+	if (st == SL_OK && rc->seqs_n > 0)
+		qsort(rc->seqs, rc->seqs_n, sizeof(rc->seqs[0]), by_seq);
+	return st;
+}
+
+/* ---- one file ----------------------------------------------------------------------------------- */
+
+/* A named file that is not whole: kept aside under its spool name, never deleted. */
+static enum sl_status quarantine(struct recovery *rc, uint64_t seq, struct sl_diag *d)
+{
+	const struct sl_root *root = rc->deps->root;
+	struct sl_path name;
+	int fd = -1;
+	sl_path_spool(&name, seq);
+	enum sl_status st = sl_root_folder(root, root->root_fd, SL_PATH_QUARANTINE,
+		root->is_durable ? SL_ROOT_SYNC_NEW : SL_ROOT_SYNC_NONE, &fd, d);
+	if (st != SL_OK)
+		return st;
+	if (renameat(root->spool_fd, name.s, fd, name.s) != 0)
+		st = fail_errno(d, "quarantine/rename");
+	else if (root->is_durable && fsync(fd) != 0)
+		st = sl_fail(d, SL_E_SYNC, errno, "quarantine/fsync", "%s", strerror(errno));
+	close(fd);
+	rc->report->quarantined++;
+	if (rc->report->first_bad[0] == '\0')
+		snprintf(rc->report->first_bad, sizeof(rc->report->first_bad), "%.30s", name.s);
+	return st;
+}
+
+/* Opens spool/<seq>.dcm by its header; the locator's UID comes from there too. */
+static enum sl_status open_spooled(
+	struct recovery *rc, uint64_t seq, struct sl_store_reader *reader, struct sl_diag *d)
+{
+	struct sl_path name;
+	uint8_t head[SL_P10_HEADER_MAX];
+	struct sl_p10 p10;
+	size_t header_len;
+	sl_path_spool(&name, seq);
+	int fd = sl_root_openat(rc->deps->root->spool_fd, name.s, O_RDONLY, 0);
+	if (fd < 0)
+		return fail_errno(d, "spool/open");
+	ssize_t got = pread(fd, head, sizeof(head), 0);
+	close(fd);
+	if (got < 0)
+		return fail_errno(d, "spool/read");
+	if (sl_p10_decode(head, (size_t)got, &p10, &header_len) != SL_OK || p10.proof.seq != seq)
+		return SL_E_CORRUPT;
+	struct sl_locator at = {.sop_instance_uid = p10.sop_instance_uid, .seq = seq};
+	struct sl_diag ignored = {0};
+	enum sl_status st = rc->deps->store->ops->open(rc->deps->store, reader, &at, &ignored);
+	return st == SL_E_IO ? sl_fail(d, st, ignored.errnum, ignored.where, "%s", ignored.text)
+			     : st;
+}
+
+/* Adds one file to the batch, or sets it aside. */
+static enum sl_status add(struct recovery *rc, uint64_t seq, struct sl_diag *d)
+{
+	struct sl_store_reader reader;
+	struct sl_record *r = &rc->records[rc->n];
+	enum sl_status st = open_spooled(rc, seq, &reader, d);
+	if (st == SL_OK) {
+		struct sl_diag why = {0};
+		bool checks_digest = (reader.p10.proof.flags & SL_PROOF_UNSYNCED) != 0;
+		st = sl_rewalk_file(&rc->walk, rc->deps->store, &reader, checks_digest, r, &why);
+		rc->deps->store->ops->close(&reader);
+		if (st != SL_OK && st != SL_E_CORRUPT)
+			return sl_fail(d, st, why.errnum, why.where, "%s", why.text);
+	}
+	if (st == SL_E_CORRUPT)
+		return quarantine(rc, seq, d);
+	if (st != SL_OK)
+		return st;
+	rc->rows[rc->n] = r;
+	rc->n++;
+	return SL_OK;
+}
+
+/* ---- a batch ------------------------------------------------------------------------------------ */
+
+static int by_series(const void *a, const void *b)
+{
+	const struct sl_locator *x = a, *y = b;
+	int c = strcmp(x->study_instance_uid.s, y->study_instance_uid.s);
+	return c != 0 ? c : strcmp(x->series_instance_uid.s, y->series_instance_uid.s);
+}
+
+/* Commits and settles what was collected. A file whose UID has another row lost its decision before
+ * the crash and was never acknowledged as its own: it is set aside. */
+static enum sl_status flush(struct recovery *rc, struct sl_diag *d)
+{
+	struct sl_index_snapshot before, after;
+	size_t n = 0;
+	if (rc->n == 0)
+		return SL_OK;
+	sl_index_snapshot(rc->deps->index, &before);
+	enum sl_status st = sl_index_put_batch(rc->deps->index, rc->rows, rc->n, rc->results, d);
+	if (st != SL_OK)
+		return st;
+	sl_index_snapshot(rc->deps->index, &after);
+	rc->report->indexed += after.usage.instances - before.usage.instances;
+	for (size_t i = 0; i < rc->n; i++) {
+		if (rc->results[i].status == SL_OK)
+			rc->places[n++] = sl_locator_of(rc->rows[i]);
+		else if ((st = quarantine(rc, rc->rows[i]->seq, d)) != SL_OK)
+			return st;
+	}
+	qsort(rc->places, n, sizeof(rc->places[0]), by_series);
+	st = rc->deps->store->ops->settle(rc->deps->store, rc->places, n, d);
+	if (st == SL_OK)
+		rc->report->moved += n;
+	rc->n = 0;
+	return st;
+}
+
+static enum sl_status recover_all(struct recovery *rc, struct sl_diag *d)
+{
+	enum sl_status st = list_spool(rc, d);
+	for (size_t i = 0; st == SL_OK && i < rc->seqs_n; i++) {
+		st = add(rc, rc->seqs[i], d);
+		if (st == SL_OK && (rc->n == BATCH || i + 1 == rc->seqs_n))
+			st = flush(rc, d);
+	}
+	if (st == SL_OK)
+		st = flush(rc, d);
+	if (st == SL_OK && rc->deps->root->is_durable && fsync(rc->deps->root->spool_fd) != 0)
+		st = sl_fail(
+			d, SL_E_SYNC, errno, "spool/fsync", "fsync of spool/: %s", strerror(errno));
+	return st;
+}
+
+enum sl_status sl_recover(
+	const struct sl_recover_deps *deps, struct sl_recover_report *out, struct sl_diag *d)
+{
+	struct sl_index_snapshot snap;
+	enum sl_status st = SL_E_NOMEM;
+	*out = (struct sl_recover_report){0};
+	struct recovery *rc = calloc(1, sizeof(*rc));
+	void *inflate_memory = aligned_alloc(64, (sl_inflate_memory() + 63) / 64 * 64);
+	uint8_t *scratch = malloc(SCRATCH);
+	if (rc == NULL || inflate_memory == NULL || scratch == NULL) {
+		st = sl_fail(d, SL_E_NOMEM, 0, "recover", "no memory");
+		goto out;
+	}
+	rc->deps = deps;
+	rc->report = out;
+	rc->walk.limits = deps->limits;
+	rc->walk.inflate_max = deps->inflate_max;
+	rc->walk.inflate_memory = inflate_memory;
+	rc->walk.scratch = scratch;
+	rc->walk.scratch_len = SCRATCH;
+	sl_store_fs_set_recovering(deps->store, true);
+	st = recover_all(rc, d);
+	sl_store_fs_set_recovering(deps->store, false);
+	sl_index_snapshot(deps->index, &snap);
+	out->next_seq = snap.next_seq;
+	if (rc->seqs_n > 0)
+		out->next_seq = sl_max64(out->next_seq, rc->seqs[rc->seqs_n - 1] + 1);
+out:
+	if (rc != NULL)
+		free(rc->seqs);
+	free(rc);
+	free(inflate_memory);
+	free(scratch);
+	return st;
+}

@@ -1,0 +1,336 @@
+/* Object files, from an unnamed file in spool/ to a durable name there; and reading them again.
+ *
+ * Happy path: O_TMPFILE in spool/, data written behind room for the header, at the end header and
+ * rest in one write, fdatasync, link to spool/<seq>.dcm, and the folder's fsync shared with whoever
+ * needs it at that moment. Moving on to the archive is in store_fs_settle.c.
+ *
+ * Failure: before the link nothing has a name and closing the descriptor removes it (where the file
+ * system has no O_TMPFILE, the temporary name is unlinked). ENOSPC and EDQUOT are SL_E_FULL, also from
+ * fdatasync, because the file had no name yet; any other failure of fdatasync is SL_E_SYNC and the
+ * descriptor is never synced again.
+ *
+ * Disk threads; the store itself is constant after open, but for one counter.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "storage/store_fs_int.h"
+
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "storage/oserr.h"
+#include "storage/path.h"
+
+#define FILE_MODE 0440 /* files never change (DESIGN 7) */
+
+static enum sl_status fail_errno(struct sl_diag *d, const char *where)
+{
+	int e = errno;
+	return sl_fail(d, sl_oserr_status(e), e, where, "%s: %s", where, strerror(e));
+}
+
+/* ---- writing ------------------------------------------------------------------------------------ */
+
+static enum sl_status fs_begin(
+	struct sl_store *store, struct sl_store_file *f, uint64_t header_len, struct sl_diag *d)
+{
+	struct sl_store_fs *s = sl_store_fs_of(store);
+	*f = (struct sl_store_file){.store = store, .fd = -1, .header_len = header_len};
+	if (s->root->has_tmpfile) {
+		f->fd = openat(s->root->spool_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, FILE_MODE);
+	} else {
+		struct sl_path temp;
+		f->seq = atomic_fetch_add(&s->next_temp, 1);
+		sl_path_temp(&temp, f->seq);
+		f->fd = sl_root_openat(
+			s->root->spool_fd, temp.s, O_CREAT | O_EXCL | O_RDWR, FILE_MODE);
+		f->is_temp_named = f->fd >= 0;
+	}
+	if (f->fd < 0)
+		return fail_errno(d, "spool/create");
+	if (s->root->gid != (gid_t)-1 && fchown(f->fd, (uid_t)-1, s->root->gid) != 0) {
+		enum sl_status st = fail_errno(d, "spool/chown");
+		close(f->fd);
+		f->fd = -1;
+		return st;
+	}
+	return SL_OK;
+}
+
+static void unlink_temp(struct sl_store_file *f)
+{
+	struct sl_store_fs *s = sl_store_fs_of(f->store);
+	struct sl_path temp;
+	if (!f->is_temp_named)
+		return;
+	sl_path_temp(&temp, f->seq);
+	(void)unlinkat(s->root->spool_fd, temp.s, 0);
+	f->is_temp_named = false;
+}
+
+static void fs_abort(struct sl_store_file *f)
+{
+	unlink_temp(f);
+	if (f->fd >= 0)
+		close(f->fd);
+	f->fd = -1;
+}
+
+/* All of iov at `off`; continues after short writes. iov is a copy and is consumed. */
+static enum sl_status write_all(
+	int fd, struct iovec *iov, int iov_n, uint64_t off, struct sl_diag *d)
+{
+	while (iov_n > 0) {
+		ssize_t n = pwritev(fd, iov, iov_n, (off_t)off);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return fail_errno(d, "spool/write");
+		off += (uint64_t)n;
+		while (iov_n > 0 && (size_t)n >= iov->iov_len) {
+			n -= (ssize_t)iov->iov_len;
+			iov++;
+			iov_n--;
+		}
+		if (iov_n > 0) {
+			iov->iov_base = (char *)iov->iov_base + n;
+			iov->iov_len -= (size_t)n;
+		}
+	}
+	return SL_OK;
+}
+
+static uint64_t sum_of(const struct iovec *iov, int iov_n)
+{
+	uint64_t sum = 0;
+	for (int i = 0; i < iov_n; i++)
+		sum += iov[i].iov_len;
+	return sum;
+}
+
+static enum sl_status fs_append(
+	struct sl_store_file *f, const struct iovec *iov, int iov_n, struct sl_diag *d)
+{
+	struct iovec copy[SL_PART_IOV];
+	sl_assert(iov_n >= 0 && (size_t)iov_n <= SL_ARRAY_N(copy));
+	if (iov_n == 0)
+		return SL_OK;
+	memcpy(copy, iov, (size_t)iov_n * sizeof(*iov));
+	uint64_t bytes = sum_of(iov, iov_n);
+	enum sl_status st = write_all(f->fd, copy, iov_n, f->header_len + f->written, d);
+	if (st == SL_OK)
+		f->written += bytes;
+	return st;
+}
+
+/* Header and rest: side by side in the file and one write, unless data lies between them. */
+static enum sl_status write_rest(struct sl_store_file *f, const void *header,
+	const struct iovec *iov, int iov_n, struct sl_diag *d)
+{
+	struct iovec copy[SL_PART_IOV + 1];
+	union {
+		const void *in;
+		void *out;
+	} unconst = {.in = header};
+	struct iovec head = {unconst.out, f->header_len};
+	if (f->written == 0) {
+		sl_assert(iov_n >= 0 && (size_t)iov_n < SL_ARRAY_N(copy));
+		copy[0] = head;
+		if (iov_n > 0)
+			memcpy(copy + 1, iov, (size_t)iov_n * sizeof(*iov));
+		f->written = sum_of(iov, iov_n);
+		return write_all(f->fd, copy, iov_n + 1, 0, d);
+	}
+	enum sl_status st = fs_append(f, iov, iov_n, d);
+	if (st != SL_OK)
+		return st;
+	return write_all(f->fd, &head, 1, 0, d);
+}
+
+/* The one fdatasync of an object's bytes. */
+static enum sl_status sync_data(struct sl_store_file *f, struct sl_diag *d)
+{
+	struct sl_store_fs *s = sl_store_fs_of(f->store);
+	if (!s->root->is_durable)
+		return SL_OK;
+	if (fdatasync(f->fd) == 0) {
+		f->is_data_synced = true;
+		return SL_OK;
+	}
+	int e = errno;
+	if (e == ENOSPC || e == EDQUOT)
+		return sl_fail(d, SL_E_FULL, e, "spool/fdatasync", "fdatasync: %s", strerror(e));
+	return sl_fail(d, SL_E_SYNC, e, "spool/fdatasync", "fdatasync: %s", strerror(e));
+}
+
+static enum sl_status name_it(struct sl_store_file *f, uint64_t seq, struct sl_diag *d)
+{
+	struct sl_store_fs *s = sl_store_fs_of(f->store);
+	struct sl_path name;
+	int rc;
+	sl_path_spool(&name, seq);
+	if (f->is_temp_named) {
+		struct sl_path temp;
+		sl_path_temp(&temp, f->seq);
+		rc = linkat(s->root->spool_fd, temp.s, s->root->spool_fd, name.s, 0);
+	} else {
+		char self[32];
+		snprintf(self, sizeof(self), "/proc/self/fd/%d", f->fd);
+		rc = linkat(AT_FDCWD, self, s->root->spool_fd, name.s, AT_SYMLINK_FOLLOW);
+	}
+	if (rc != 0)
+		return fail_errno(d, "spool/link");
+	unlink_temp(f);
+	f->seq = seq;
+	f->is_named = true;
+	return SL_OK;
+}
+
+static enum sl_status fs_seal(struct sl_store_file *f, const void *header, const struct iovec *iov,
+	int iov_n, uint64_t seq, struct sl_diag *d)
+{
+	enum sl_status st = write_rest(f, header, iov, iov_n, d);
+	if (st == SL_OK)
+		st = sync_data(f, d);
+	if (st == SL_OK)
+		st = name_it(f, seq, d);
+	fs_abort(f); /* closes; what has its name keeps it */
+	return st;
+}
+
+static void on_synced(struct sl_dirsync_wait *w, enum sl_status st)
+{
+	struct sl_store_file *f = sl_container_of(w, struct sl_store_file, sync);
+	f->on_named(f, st);
+}
+
+static void fs_name_durably(struct sl_store_file *f)
+{
+	f->sync.on_synced = on_synced;
+	sl_dirsync_join(sl_store_fs_of(f->store)->spool_sync, &f->sync);
+}
+
+/* ---- reading ------------------------------------------------------------------------------------ */
+
+static enum sl_status read_at(
+	int fd, uint64_t off, void *bytes, size_t n, size_t *got, struct sl_diag *d)
+{
+	*got = 0;
+	while (*got < n) {
+		ssize_t r = pread(fd, (char *)bytes + *got, n - *got, (off_t)(off + *got));
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r < 0)
+			return fail_errno(d, "store/read");
+		if (r == 0)
+			break;
+		*got += (size_t)r;
+	}
+	return SL_OK;
+}
+
+static enum sl_status fs_reread(struct sl_store_file *f, uint64_t off, void *bytes, size_t n,
+	size_t *got, struct sl_diag *d)
+{
+	n = (size_t)sl_min64(n, off < f->written ? f->written - off : 0);
+	return read_at(f->fd, f->header_len + off, bytes, n, got, d);
+}
+
+/* Objects move from spool to archive only, so looking in this order cannot miss one. */
+static int open_either(struct sl_store_fs *s, const struct sl_locator *at)
+{
+	struct sl_path name;
+	sl_path_spool(&name, at->seq);
+	int fd = sl_root_openat(s->root->spool_fd, name.s, O_RDONLY, 0);
+	if (fd >= 0 || errno != ENOENT)
+		return fd;
+	sl_path_instance(&name, &at->study_instance_uid, &at->series_instance_uid,
+		&at->sop_instance_uid, at->has_plain_name ? 0 : at->seq);
+	return sl_root_openat(s->root->archive_fd, name.s, O_RDONLY, 0);
+}
+
+static enum sl_status fs_open(struct sl_store *store, struct sl_store_reader *r,
+	const struct sl_locator *at, struct sl_diag *d)
+{
+	uint8_t head[SL_P10_HEADER_MAX];
+	size_t got, header_len;
+	struct stat sb;
+	*r = (struct sl_store_reader){.fd = open_either(sl_store_fs_of(store), at)};
+	if (r->fd < 0)
+		return fail_errno(d, "store/open");
+	enum sl_status st = read_at(r->fd, 0, head, sizeof(head), &got, d);
+	if (st == SL_OK && fstat(r->fd, &sb) != 0)
+		st = fail_errno(d, "store/stat");
+	if (st == SL_OK && sl_p10_decode(head, got, &r->p10, &header_len) != SL_OK)
+		st = sl_fail(d, SL_E_CORRUPT, 0, "store/open", "stored file has no sound header");
+	if (st == SL_OK) {
+		r->header_len = header_len;
+		r->dataset_len = r->p10.proof.dataset_len;
+		if ((uint64_t)sb.st_size != r->header_len + r->dataset_len ||
+			!sl_uid_equal(&r->p10.sop_instance_uid, &at->sop_instance_uid))
+			st = sl_fail(d, SL_E_CORRUPT, 0, "store/open",
+				"stored file is not what its header or its name says");
+	}
+	if (st != SL_OK) {
+		close(r->fd);
+		r->fd = -1;
+	}
+	return st;
+}
+
+static enum sl_status fs_read(struct sl_store_reader *r, uint64_t off, void *bytes, size_t n,
+	size_t *got, struct sl_diag *d)
+{
+	return read_at(r->fd, r->header_len + off, bytes, n, got, d);
+}
+
+static void fs_close_reader(struct sl_store_reader *r)
+{
+	if (r->fd >= 0)
+		close(r->fd);
+	r->fd = -1;
+}
+
+/* ---- life --------------------------------------------------------------------------------------- */
+
+static const struct sl_store_ops fs_ops = {
+	.begin = fs_begin,
+	.append = fs_append,
+	.reread = fs_reread,
+	.seal = fs_seal,
+	.name_durably = fs_name_durably,
+	.abort = fs_abort,
+	.open = fs_open,
+	.read = fs_read,
+	.close = fs_close_reader,
+	.settle = sl_store_fs_settle,
+	.remove = sl_store_fs_remove,
+};
+
+enum sl_status sl_store_fs_open(struct sl_store **out, const struct sl_root *root,
+	struct sl_dirsync *spool_sync, struct sl_diag *d)
+{
+	struct sl_store_fs *s = calloc(1, sizeof(*s));
+	if (s == NULL)
+		return sl_fail(d, SL_E_NOMEM, 0, "store", "no memory");
+	s->base.ops = &fs_ops;
+	s->root = root;
+	s->spool_sync = spool_sync;
+	atomic_init(&s->next_temp, 1);
+	*out = &s->base;
+	return SL_OK;
+}
+
+void sl_store_fs_set_recovering(struct sl_store *store, bool is_recovering)
+{
+	sl_store_fs_of(store)->is_recovering = is_recovering;
+}
+
+void sl_store_fs_close(struct sl_store *store)
+{
+	if (store != NULL)
+		free(sl_store_fs_of(store));
+}

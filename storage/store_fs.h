@@ -1,0 +1,16 @@
+/* The store as a folder of DICOM files: spool/ is the journal, archive/ the tree (DESIGN 2, 7).
+ * SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "storage/latch.h"
+#include "storage/root.h"
+#include "storage/store.h"
+
+/* root, spool_sync and latch are borrowed and outlive the store. Returns owned. */
+SL_MUST enum sl_status sl_store_fs_open(struct sl_store **out, const struct sl_root *root,
+	struct sl_dirsync *spool_sync, struct sl_diag *d);
+void sl_store_fs_close(struct sl_store *store);
+
+/* While recovering, settle also fsyncs folders that it finds: an earlier run may have made them
+ * without living to do so. */
+void sl_store_fs_set_recovering(struct sl_store *store, bool is_recovering);

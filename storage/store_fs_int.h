@@ -1,0 +1,27 @@
+/* What the two files of the file-system store share.
+ * SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "core/part.h"
+#include "storage/store_fs.h"
+
+struct sl_store_fs {
+	struct sl_store base;
+	const struct sl_root *root;
+	struct sl_dirsync *spool_sync; /* NULL during recovery: nothing is written then */
+	atomic_uint_fast64_t next_temp;
+	bool is_recovering; /* folders may come from a run that did not live to sync them */
+};
+
+static inline struct sl_store_fs *sl_store_fs_of(struct sl_store *s)
+{
+	return sl_container_of(s, struct sl_store_fs, base);
+}
+
+/* store_fs_settle.c */
+enum sl_status sl_store_fs_settle(
+	struct sl_store *store, const struct sl_locator *at, size_t n, struct sl_diag *d);
+enum sl_status sl_store_fs_remove(
+	struct sl_store *store, const struct sl_locator *at, struct sl_diag *d);

@@ -1,0 +1,123 @@
+/* From spool/ to archive/: the second name, and only when it is durable the first one goes.
+ *
+ * Happy path, for a batch whose rows are committed: for each object the study and series folders are
+ * made (each new folder's parent fsynced), the file is linked to its archive name; then each series
+ * folder that got a name is fsynced once; only then are the spool names unlinked. A crash anywhere
+ * leaves one or two names of one inode, and doing it again ends in the same place.
+ *
+ * The batch is worked off in runs of one series (the indexer sorts it), so one folder is open at a time.
+ *
+ * Failure: SL_E_FULL leaves the rest in the spool for another try; a failed fsync is SL_E_SYNC.
+ * Indexer thread, and recovery before it starts.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "storage/store_fs_int.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "storage/oserr.h"
+#include "storage/path.h"
+
+static enum sl_status fail_errno(struct sl_diag *d, const char *where)
+{
+	int e = errno;
+	return sl_fail(d, sl_oserr_status(e), e, where, "%s: %s", where, strerror(e));
+}
+
+static bool is_same_series(const struct sl_locator *a, const struct sl_locator *b)
+{
+	return sl_uid_equal(&a->series_instance_uid, &b->series_instance_uid) &&
+	       sl_uid_equal(&a->study_instance_uid, &b->study_instance_uid);
+}
+
+/* Both names exist: they must be one file. */
+static enum sl_status check_same_file(const struct sl_root *root, const char *spool_name,
+	int series_fd, const char *leaf, struct sl_diag *d)
+{
+	struct stat a, b;
+	if (fstatat(series_fd, leaf, &b, AT_SYMLINK_NOFOLLOW) != 0)
+		return fail_errno(d, "archive/stat");
+	if (fstatat(root->spool_fd, spool_name, &a, AT_SYMLINK_NOFOLLOW) != 0)
+		return errno == ENOENT ? SL_OK : fail_errno(d, "spool/stat");
+	if (a.st_ino == b.st_ino && a.st_dev == b.st_dev)
+		return SL_OK;
+	return sl_fail(d, SL_E_CORRUPT, 0, "archive/link",
+		"spool/%s: another file has its archive name", spool_name);
+}
+
+/* The archive name of one object, beside its spool name. */
+static enum sl_status link_one(
+	const struct sl_root *root, int series_fd, const struct sl_locator *at, struct sl_diag *d)
+{
+	struct sl_path spool, leaf;
+	sl_path_spool(&spool, at->seq);
+	sl_path_leaf(&leaf, &at->sop_instance_uid, at->has_plain_name ? 0 : at->seq);
+	if (linkat(root->spool_fd, spool.s, series_fd, leaf.s, 0) == 0)
+		return SL_OK;
+	/* Linked by an earlier try; or even unlinked from the spool already. */
+	if (errno == EEXIST || errno == ENOENT)
+		return check_same_file(root, spool.s, series_fd, leaf.s, d);
+	return fail_errno(d, "archive/link");
+}
+
+/* One run of objects of one series. */
+static enum sl_status settle_run(
+	const struct sl_store_fs *s, const struct sl_locator *at, size_t n, struct sl_diag *d)
+{
+	const struct sl_root *root = s->root;
+	enum sl_root_sync sync = s->is_recovering ? SL_ROOT_SYNC_ALL : SL_ROOT_SYNC_NEW;
+	struct sl_path path;
+	int fd = -1;
+	sl_path_series(&path, &at->study_instance_uid, &at->series_instance_uid);
+	enum sl_status st = sl_root_folder(root, root->archive_fd, path.s,
+		root->is_durable ? sync : SL_ROOT_SYNC_NONE, &fd, d);
+	if (st != SL_OK)
+		return st;
+	for (size_t i = 0; st == SL_OK && i < n; i++)
+		st = link_one(root, fd, &at[i], d);
+	if (st == SL_OK && root->is_durable && fsync(fd) != 0)
+		st = sl_fail(d, SL_E_SYNC, errno, "archive/fsync", "fsync of a series folder: %s",
+			strerror(errno));
+	close(fd);
+	/* Only now: a name leaves the spool when the other one is durable. */
+	for (size_t i = 0; st == SL_OK && i < n; i++) {
+		sl_path_spool(&path, at[i].seq);
+		if (unlinkat(root->spool_fd, path.s, 0) != 0 && errno != ENOENT)
+			st = fail_errno(d, "spool/unlink");
+	}
+	return st;
+}
+
+enum sl_status sl_store_fs_settle(
+	struct sl_store *store, const struct sl_locator *at, size_t n, struct sl_diag *d)
+{
+	enum sl_status st = SL_OK;
+	for (size_t i = 0, run; st == SL_OK && i < n; i += run) {
+		for (run = 1; i + run < n && is_same_series(&at[i], &at[i + run]); run++)
+			continue;
+		st = settle_run(sl_store_fs_of(store), &at[i], run, d);
+	}
+	return st;
+}
+
+enum sl_status sl_store_fs_remove(
+	struct sl_store *store, const struct sl_locator *at, struct sl_diag *d)
+{
+	const struct sl_root *root = sl_store_fs_of(store)->root;
+	struct sl_path path;
+	sl_path_spool(&path, at->seq);
+	if (unlinkat(root->spool_fd, path.s, 0) != 0 && errno != ENOENT)
+		return fail_errno(d, "spool/unlink");
+	sl_path_series(&path, &at->study_instance_uid, &at->series_instance_uid);
+	int fd = sl_root_openat(root->archive_fd, path.s, O_RDONLY | O_DIRECTORY, 0);
+	if (fd < 0)
+		return errno == ENOENT ? SL_OK : fail_errno(d, "archive/open");
+	sl_path_leaf(&path, &at->sop_instance_uid, at->has_plain_name ? 0 : at->seq);
+	enum sl_status st = SL_OK;
+	if (unlinkat(fd, path.s, 0) != 0 && errno != ENOENT)
+		st = fail_errno(d, "archive/unlink");
+	close(fd);
+	return st;
+}
