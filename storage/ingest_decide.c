@@ -12,7 +12,8 @@
 
 #include <string.h>
 
-_Static_assert(SL_PROOF_UNSOUND == SL_RECORD_UNSOUND && SL_PROOF_PLAIN_NAME == SL_RECORD_PLAIN_NAME,
+_Static_assert((int)SL_PROOF_UNSOUND == (int)SL_RECORD_UNSOUND &&
+		       (int)SL_PROOF_PLAIN_NAME == (int)SL_RECORD_PLAIN_NAME,
 	"the flags of a record and of a proof share their bits");
 
 /* ---- the rival ---------------------------------------------------------------------------------- */

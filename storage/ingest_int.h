@@ -44,8 +44,7 @@ SL_MUST enum sl_status sl_ingest_open_file(struct sl_object *o);
 
 /* Walks, hashes and writes one part; the last one (is_last) is walked and hashed only. Nothing when
  * the object has failed. */
-void sl_ingest_part(
-	struct sl_object *o, struct sl_part *p, bool is_last, struct sl_ingest_thread *t);
+void sl_ingest_part(struct sl_object *o, struct sl_part *p, bool is_last);
 
 /* All bytes were seen: soundness, UIDs, agreement with the command; a verdict of failure or none. */
 void sl_ingest_judge(struct sl_object *o, struct sl_ingest_thread *t, uint8_t *scratch);

@@ -10,11 +10,11 @@
 enum sl_elem_encoding sl_rewalk_encoding(
 	const struct sl_uid *transfer_syntax_uid, bool *is_deflated)
 {
-	const struct sl_registry_ts *ts = sl_registry_ts_find(transfer_syntax_uid);
-	*is_deflated = ts != NULL && ts->is_deflated;
-	if (ts != NULL && !ts->is_explicit)
+	const struct sl_ts_row *ts = sl_registry_ts(transfer_syntax_uid);
+	*is_deflated = ts != NULL && ts->deflated;
+	if (ts != NULL && !ts->explicit_vr)
 		return SL_ELEM_IMPLICIT_LE;
-	return ts != NULL && ts->is_big_endian ? SL_ELEM_EXPLICIT_BE : SL_ELEM_EXPLICIT_LE;
+	return ts != NULL && ts->big_endian ? SL_ELEM_EXPLICIT_BE : SL_ELEM_EXPLICIT_LE;
 }
 
 /* One chunk into the walker, the inflater before it, and the digest. */
