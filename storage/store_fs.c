@@ -310,18 +310,22 @@ static const struct sl_store_ops fs_ops = {
 	.remove = sl_store_fs_remove,
 };
 
-enum sl_status sl_store_fs_open(struct sl_store **out, const struct sl_root *root,
-	struct sl_dirsync *spool_sync, struct sl_diag *d)
+enum sl_status sl_store_fs_open(
+	struct sl_store **out, const struct sl_root *root, struct sl_diag *d)
 {
 	struct sl_store_fs *s = calloc(1, sizeof(*s));
 	if (s == NULL)
 		return sl_fail(d, SL_E_NOMEM, 0, "store", "no memory");
 	s->base.ops = &fs_ops;
 	s->root = root;
-	s->spool_sync = spool_sync;
 	atomic_init(&s->next_temp, 1);
 	*out = &s->base;
 	return SL_OK;
+}
+
+void sl_store_fs_set_dirsync(struct sl_store *store, struct sl_dirsync *spool_sync)
+{
+	sl_store_fs_of(store)->spool_sync = spool_sync;
 }
 
 void sl_store_fs_set_recovering(struct sl_store *store, bool is_recovering)

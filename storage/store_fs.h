@@ -2,14 +2,17 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "storage/latch.h"
 #include "storage/root.h"
 #include "storage/store.h"
 
-/* root, spool_sync and latch are borrowed and outlive the store. Returns owned. */
-SL_MUST enum sl_status sl_store_fs_open(struct sl_store **out, const struct sl_root *root,
-	struct sl_dirsync *spool_sync, struct sl_diag *d);
+/* root is borrowed and outlives the store. Returns owned. */
+SL_MUST enum sl_status sl_store_fs_open(
+	struct sl_store **out, const struct sl_root *root, struct sl_diag *d);
+
 void sl_store_fs_close(struct sl_store *store);
+
+/* Who makes names in spool/ durable; before the first name_durably, and not needed by recovery. */
+void sl_store_fs_set_dirsync(struct sl_store *store, struct sl_dirsync *spool_sync);
 
 /* While recovering, settle also fsyncs folders that it finds: an earlier run may have made them
  * without living to do so. */
