@@ -4,6 +4,8 @@
 
 #include "core/p10.h"
 
+#define SL_DIGEST_LEN SL_PROOF_DIGEST_LEN /* bytes */
+
 struct sl_digest {
 	_Alignas(64) unsigned char state[640]; /* XXH3_state_t; the size is asserted in digest.c */
 };
