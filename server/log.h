@@ -58,7 +58,7 @@ void sl_log_set_level(struct sl_log *log, enum sl_log_level level);
 bool sl_log_is_on(const struct sl_log *log, enum sl_log_level level);
 
 /* Lines dropped since open: ring full, or the write failed. Any thread. */
-uint64_t sl_log_dropped(const struct sl_log *log);
+uint64_t sl_log_dropped(struct sl_log *log);
 
 /* A line being built. On the stack; lives from begin to end. */
 struct sl_log_line {
