@@ -1,7 +1,7 @@
 /* Any bytes, in any split: the decoder tells the same story as in one piece, and the trace's rules
  * hold (support/pdu_trace.h). The first byte chooses the Maximum Length and how the rest is cut.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "support/pdu_trace.h"
+#include "tests/support/pdu_trace.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
 
