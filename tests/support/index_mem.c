@@ -1,0 +1,742 @@
+/* Patients, studies, series and instances in arrays; a row that went stays as a hole.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "support/index_mem.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "storage/text.h"
+
+/* First values of one level as sent, each with its character set when that matters. */
+struct values {
+	struct sl_record record;
+	char charset[SL_ATTR_N][129];
+};
+
+struct patient {
+	bool is_gone, is_conflict;
+	struct values values;
+	size_t own_study; /* without PatientID: the study it is of, plus 1 */
+};
+
+struct study {
+	bool is_gone, is_conflict;
+	struct sl_uid uid;
+	size_t patient;
+	struct sl_index_counts counts;
+	struct values values;
+};
+
+struct series {
+	bool is_gone, is_conflict;
+	struct sl_uid uid;
+	size_t study;
+	struct sl_index_counts counts;
+	struct values values;
+};
+
+struct instance {
+	bool is_gone;
+	size_t series;
+	struct sl_index_instance shown;
+};
+
+struct array {
+	void *at;
+	size_t n, size; /* elements, bytes of one */
+};
+
+struct index_mem {
+	struct sl_index base;
+	pthread_mutex_t lock;
+	struct array patients, studies, series, instances, tombstones;
+	size_t capacity, reserved;
+	uint64_t next_seq, commits;
+};
+
+static struct index_mem *mem_of(struct sl_index *base)
+{
+	return sl_container_of(base, struct index_mem, base);
+}
+
+static void *item(struct array *a, size_t i)
+{
+	return (char *)a->at + i * a->size;
+}
+
+static void *grow(struct array *a)
+{
+	a->at = realloc(a->at, (a->n + 1) * a->size);
+	sl_assert(a->at != NULL);
+	return memset(item(a, a->n++), 0, a->size);
+}
+
+/* ---- finding ----------------------------------------------------------------------------------- */
+
+static struct study *find_study(struct index_mem *m, const struct sl_uid *uid, size_t *no)
+{
+	for (*no = 0; *no < m->studies.n; ++*no) {
+		struct study *s = item(&m->studies, *no);
+		if (!s->is_gone && sl_uid_equal(&s->uid, uid))
+			return s;
+	}
+	return NULL;
+}
+
+static struct series *find_series(
+	struct index_mem *m, const struct sl_uid *study, const struct sl_uid *uid, size_t *no)
+{
+	for (*no = 0; *no < m->series.n; ++*no) {
+		struct series *s = item(&m->series, *no);
+		const struct study *above = item(&m->studies, s->study);
+		if (!s->is_gone && sl_uid_equal(&s->uid, uid) &&
+			(study == NULL || sl_uid_equal(&above->uid, study)))
+			return s;
+	}
+	return NULL;
+}
+
+static struct instance *find_instance(struct index_mem *m, const struct sl_uid *uid)
+{
+	for (size_t i = 0; i < m->instances.n; i++) {
+		struct instance *in = item(&m->instances, i);
+		if (!in->is_gone && sl_uid_equal(&in->shown.sop_instance_uid, uid))
+			return in;
+	}
+	return NULL;
+}
+
+/* ---- values ------------------------------------------------------------------------------------ */
+
+static void charset_of(const struct sl_record *r, enum sl_attr a, char out[129])
+{
+	size_t n, charset_n;
+	const char *bytes = sl_record_get(r, a, &n);
+	const char *charset = sl_record_get(r, SL_ATTR_SPECIFIC_CHARACTER_SET, &charset_n);
+	bool matters = !sl_text_is_plain(bytes, n);
+	snprintf(out, 129, "%.*s", matters ? (int)charset_n : 0, charset);
+}
+
+static bool merge(struct values *v, const struct sl_record *r, enum sl_attr_level level,
+	bool may_fill, uint32_t *conflicts)
+{
+	bool differs = false;
+	for (enum sl_attr a = 0; a < SL_ATTR_N; a++) {
+		size_t n, had_n;
+		char charset[129];
+		const char *bytes = sl_record_get(r, a, &n);
+		const char *had = sl_record_get(&v->record, a, &had_n);
+		if (sl_attrs[a].level != level || n == 0)
+			continue;
+		charset_of(r, a, charset);
+		if (had_n == 0 && may_fill) {
+			sl_record_set(&v->record, a, bytes, n);
+			strcpy(v->charset[a], charset);
+		} else if (had_n > 0 && (had_n != n || memcmp(had, bytes, n) != 0 ||
+						strcmp(charset, v->charset[a]) != 0)) {
+			*conflicts |= UINT32_C(1) << a;
+			differs = true;
+		}
+	}
+	return differs;
+}
+
+static size_t utf8(const struct values *v, enum sl_attr a, char *out, size_t cap)
+{
+	size_t n;
+	const char *bytes = sl_record_get(&v->record, a, &n);
+	return sl_text_to_utf8(out, cap, bytes, n, v->charset[a], strlen(v->charset[a]));
+}
+
+static void show_values(const struct values *v, struct sl_index_text *t)
+{
+	for (enum sl_attr a = 0; a < SL_ATTR_N; a++) {
+		size_t n = utf8(v, a, t->utf8 + t->used, sizeof(t->utf8) - t->used);
+		if (n == 0)
+			continue;
+		t->at[a] = t->used;
+		t->len[a] = (uint16_t)n;
+		t->used = (uint16_t)(t->used + n);
+	}
+}
+
+/* ---- putting ----------------------------------------------------------------------------------- */
+
+static bool same_id(const struct values *a, const struct values *b, enum sl_attr attr)
+{
+	char x[600], y[600];
+	size_t n = utf8(a, attr, x, sizeof(x));
+	return n == utf8(b, attr, y, sizeof(y)) && memcmp(x, y, n) == 0;
+}
+
+static bool is_same_patient(const struct values *a, const struct values *b)
+{
+	return same_id(a, b, SL_ATTR_PATIENT_ID) && same_id(a, b, SL_ATTR_ISSUER_OF_PATIENT_ID);
+}
+
+static size_t join_patient(struct index_mem *m, const struct sl_record *r, size_t study)
+{
+	static const struct values empty;
+	struct values asked = empty;
+	uint32_t none = 0;
+	size_t id_n;
+	(void)sl_record_get(r, SL_ATTR_PATIENT_ID, &id_n);
+	(void)merge(&asked, r, SL_LEVEL_PATIENT, true, &none);
+	for (size_t i = 0; i < m->patients.n && id_n > 0; i++) {
+		struct patient *p = item(&m->patients, i);
+		if (!p->is_gone && p->own_study == 0 && is_same_patient(&p->values, &asked))
+			return i;
+	}
+	struct patient *p = grow(&m->patients);
+	p->own_study = id_n == 0 ? study + 1 : 0;
+	return m->patients.n - 1;
+}
+
+/* A value that names another patient than the study's says nothing about the study's patient. */
+static void merge_patient(
+	struct index_mem *m, struct study *study, const struct sl_record *r, uint32_t *conflicts)
+{
+	static const struct values empty;
+	struct values asked = empty;
+	struct patient *p = item(&m->patients, study->patient);
+	uint32_t none = 0;
+	size_t id_n;
+	(void)sl_record_get(r, SL_ATTR_PATIENT_ID, &id_n);
+	(void)merge(&asked, r, SL_LEVEL_PATIENT, true, &none);
+	bool is_new = p->values.record.text_len == 0 && p->own_study == 0;
+	bool is_other =
+		id_n > 0 && !is_new && (p->own_study != 0 || !is_same_patient(&p->values, &asked));
+	bool differs = merge(&p->values, r, SL_LEVEL_PATIENT, !is_other, conflicts);
+	if (is_other)
+		*conflicts |= UINT32_C(1) << SL_ATTR_PATIENT_ID;
+	if (differs && !is_other)
+		p->is_conflict = true;
+	if (differs || is_other)
+		study->is_conflict = true;
+}
+
+static void count_in(struct sl_index_counts *n, const struct sl_record *r)
+{
+	bool is_first = n->first_seq == 0 || r->seq < n->first_seq;
+	bool is_last = r->seq >= n->last_seq;
+	n->first_ms = is_first ? r->arrived_ms : n->first_ms;
+	n->first_seq = is_first ? r->seq : n->first_seq;
+	n->last_ms = is_last ? r->arrived_ms : n->last_ms;
+	n->last_seq = is_last ? r->seq : n->last_seq;
+	n->instances++;
+	n->bytes += r->file_len;
+}
+
+static int64_t integer_of(const struct sl_record *r, enum sl_attr a, int64_t otherwise)
+{
+	char text[32], *end;
+	size_t n;
+	const char *bytes = sl_record_get(r, a, &n);
+	snprintf(text, sizeof(text), "%.*s", (int)n, bytes);
+	long long v = strtoll(text, &end, 10);
+	return n == 0 || n > 12 || *end != '\0' || strlen(text) != n ? otherwise : v;
+}
+
+static struct sl_index_instance show_record(const struct sl_record *r)
+{
+	int64_t frames = integer_of(r, SL_ATTR_NUMBER_OF_FRAMES, 0);
+	return (struct sl_index_instance){
+		.study_instance_uid = r->study_instance_uid,
+		.series_instance_uid = r->series_instance_uid,
+		.sop_instance_uid = r->sop_instance_uid,
+		.sop_class_uid = r->sop_class_uid,
+		.transfer_syntax_uid = r->transfer_syntax_uid,
+		.seq = r->seq,
+		.dataset_len = r->dataset_len,
+		.file_len = r->file_len,
+		.instance_number = integer_of(r, SL_ATTR_INSTANCE_NUMBER, SL_INDEX_NO_NUMBER),
+		.frames = frames > 0 && frames <= UINT32_MAX ? (uint32_t)frames : 0,
+		.flags = r->flags,
+	};
+}
+
+static void put_record(
+	struct index_mem *m, const struct sl_record *r, struct sl_index_result *result)
+{
+	size_t study_no, series_no;
+	*result = (struct sl_index_result){SL_OK, 0};
+	m->next_seq = sl_max64(m->next_seq, r->seq + 1);
+	const struct instance *present = find_instance(m, &r->sop_instance_uid);
+	if (present != NULL) {
+		result->status = present->shown.seq == r->seq ? SL_OK : SL_E_EXISTS;
+		return;
+	}
+	struct study *study = find_study(m, &r->study_instance_uid, &study_no);
+	if (study == NULL) {
+		size_t patient = join_patient(m, r, m->studies.n);
+		study_no = m->studies.n;
+		study = grow(&m->studies);
+		study->uid = r->study_instance_uid;
+		study->patient = patient;
+	}
+	struct series *series =
+		find_series(m, &r->study_instance_uid, &r->series_instance_uid, &series_no);
+	if (series == NULL) {
+		series_no = m->series.n;
+		series = grow(&m->series);
+		series->uid = r->series_instance_uid;
+		series->study = study_no;
+	}
+	if (r->study_instance_uid.len > 0) {
+		study->is_conflict |=
+			merge(&study->values, r, SL_LEVEL_STUDY, true, &result->conflicts);
+		merge_patient(m, study, r, &result->conflicts);
+	}
+	if (r->series_instance_uid.len > 0)
+		series->is_conflict |=
+			merge(&series->values, r, SL_LEVEL_SERIES, true, &result->conflicts);
+	struct instance *in = grow(&m->instances);
+	in->series = series_no;
+	in->shown = show_record(r);
+	count_in(&series->counts, r);
+	count_in(&study->counts, r);
+}
+
+static size_t live_instances(struct index_mem *m)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < m->instances.n; i++)
+		n += !((struct instance *)item(&m->instances, i))->is_gone;
+	return n;
+}
+
+static int by_study_series_seq(const void *pa, const void *pb)
+{
+	const struct sl_record *a = *(const struct sl_record *const *)pa;
+	const struct sl_record *b = *(const struct sl_record *const *)pb;
+	int order = memcmp(&a->study_instance_uid.s, &b->study_instance_uid.s, SL_UID_MAX);
+	if (order == 0)
+		order = memcmp(&a->series_instance_uid.s, &b->series_instance_uid.s, SL_UID_MAX);
+	return order != 0 ? order : (a->seq > b->seq) - (a->seq < b->seq);
+}
+
+static enum sl_status put_batch(struct sl_index *base, const struct sl_record *const *records,
+	size_t n, struct sl_index_result *results, struct sl_diag *diag)
+{
+	struct index_mem *m = mem_of(base);
+	enum sl_status st = SL_OK;
+	pthread_mutex_lock(&m->lock);
+	if (live_instances(m) + n > m->capacity)
+		st = sl_fail(diag, SL_E_FULL, 0, "index_mem", "full");
+	const struct sl_record **sorted = calloc(n + 1, sizeof(*sorted));
+	sl_assert(sorted != NULL);
+	if (n > 0)
+		memcpy(sorted, records, n * sizeof(*sorted));
+	qsort(sorted, n, sizeof(*sorted), by_study_series_seq);
+	for (size_t i = 0; i < n && st == SL_OK; i++) {
+		size_t at = 0;
+		while (records[at] != sorted[i])
+			at++;
+		put_record(m, sorted[i], &results[at]);
+	}
+	free(sorted);
+	m->commits += st == SL_OK;
+	pthread_mutex_unlock(&m->lock);
+	return st;
+}
+
+/* ---- removing ---------------------------------------------------------------------------------- */
+
+static void bury(struct index_mem *m, const struct sl_index_tombstone *t)
+{
+	if (t->seq == 0)
+		return;
+	struct sl_index_tombstone *to = grow(&m->tombstones);
+	*to = *t;
+	m->next_seq = sl_max64(m->next_seq, t->seq + 1);
+}
+
+/* Takes an instance out and what is empty above it. */
+static void take_out(struct index_mem *m, struct instance *in, struct sl_index_removed *removed)
+{
+	struct series *series = item(&m->series, in->series);
+	struct study *study = item(&m->studies, series->study);
+	in->is_gone = true;
+	removed->instances++;
+	removed->bytes += in->shown.file_len;
+	series->counts.instances--;
+	series->counts.bytes -= in->shown.file_len;
+	study->counts.instances--;
+	study->counts.bytes -= in->shown.file_len;
+	removed->series_gone = series->is_gone = series->counts.instances == 0;
+	removed->study_gone = study->is_gone = study->counts.instances == 0;
+	bool is_patient_left = false;
+	for (size_t i = 0; i < m->studies.n; i++) {
+		const struct study *s = item(&m->studies, i);
+		is_patient_left |= !s->is_gone && s->patient == study->patient;
+	}
+	((struct patient *)item(&m->patients, study->patient))->is_gone = !is_patient_left;
+}
+
+static enum sl_status remove_instance(struct sl_index *base, const struct sl_uid *uid,
+	uint64_t tombstone_seq, struct sl_index_removed *removed, struct sl_diag *diag)
+{
+	struct index_mem *m = mem_of(base);
+	(void)diag;
+	*removed = (struct sl_index_removed){0};
+	pthread_mutex_lock(&m->lock);
+	struct instance *in = find_instance(m, uid);
+	if (in != NULL) {
+		take_out(m, in, removed);
+		bury(m, &(struct sl_index_tombstone){
+				.seq = tombstone_seq,
+				.kind = SL_INDEX_TOMB_INSTANCE,
+				.study_instance_uid = in->shown.study_instance_uid,
+				.series_instance_uid = in->shown.series_instance_uid,
+				.sop_instance_uid = *uid,
+				.object_seq = in->shown.seq,
+				.is_plain_name = (in->shown.flags & SL_RECORD_PLAIN_NAME) != 0,
+			});
+	}
+	pthread_mutex_unlock(&m->lock);
+	return in != NULL ? SL_OK : SL_E_NOTFOUND;
+}
+
+static enum sl_status remove_study(struct sl_index *base, const struct sl_uid *uid,
+	uint64_t tombstone_seq, struct sl_index_removed *removed, struct sl_diag *diag)
+{
+	struct index_mem *m = mem_of(base);
+	size_t no;
+	(void)diag;
+	*removed = (struct sl_index_removed){0};
+	pthread_mutex_lock(&m->lock);
+	const struct study *study = find_study(m, uid, &no);
+	for (size_t i = 0; i < m->instances.n && study != NULL; i++) {
+		struct instance *in = item(&m->instances, i);
+		const struct series *above = item(&m->series, in->series);
+		if (!in->is_gone && above->study == no)
+			take_out(m, in, removed);
+	}
+	if (study != NULL)
+		bury(m, &(struct sl_index_tombstone){.seq = tombstone_seq,
+				.kind = SL_INDEX_TOMB_STUDY,
+				.study_instance_uid = *uid});
+	pthread_mutex_unlock(&m->lock);
+	return study != NULL ? SL_OK : SL_E_NOTFOUND;
+}
+
+static enum sl_status drop_tombstone(struct sl_index *base, uint64_t seq, struct sl_diag *diag)
+{
+	struct index_mem *m = mem_of(base);
+	(void)diag;
+	pthread_mutex_lock(&m->lock);
+	for (size_t i = 0; i < m->tombstones.n; i++) {
+		struct sl_index_tombstone *t = item(&m->tombstones, i);
+		if (t->seq == seq)
+			t->seq = 0;
+	}
+	pthread_mutex_unlock(&m->lock);
+	return SL_OK;
+}
+
+/* ---- counting ---------------------------------------------------------------------------------- */
+
+static struct sl_index_usage count(struct index_mem *m)
+{
+	struct sl_index_usage u = {0};
+	for (size_t i = 0; i < m->patients.n; i++) {
+		const struct patient *p = item(&m->patients, i);
+		u.patients += !p->is_gone;
+		u.conflicts += !p->is_gone && p->is_conflict;
+	}
+	for (size_t i = 0; i < m->studies.n; i++) {
+		const struct study *s = item(&m->studies, i);
+		u.studies += !s->is_gone;
+		u.conflicts += !s->is_gone && s->is_conflict;
+	}
+	for (size_t i = 0; i < m->series.n; i++) {
+		const struct series *s = item(&m->series, i);
+		u.series += !s->is_gone;
+		u.conflicts += !s->is_gone && s->is_conflict;
+	}
+	for (size_t i = 0; i < m->instances.n; i++) {
+		const struct instance *in = item(&m->instances, i);
+		u.instances += !in->is_gone;
+		u.bytes += in->is_gone ? 0 : in->shown.file_len;
+	}
+	return u;
+}
+
+static enum sl_status clear_stale(struct sl_index *base, struct sl_diag *diag)
+{
+	(void)base;
+	(void)diag;
+	return SL_OK;
+}
+
+static enum sl_status check(
+	struct sl_index *base, struct sl_index_report *report, struct sl_diag *diag)
+{
+	struct index_mem *m = mem_of(base);
+	(void)diag;
+	memset(report, 0, sizeof(*report));
+	pthread_mutex_lock(&m->lock);
+	report->counted = count(m);
+	pthread_mutex_unlock(&m->lock);
+	return SL_OK;
+}
+
+static enum sl_status reserve(struct sl_index *base, size_t objects)
+{
+	struct index_mem *m = mem_of(base);
+	pthread_mutex_lock(&m->lock);
+	bool fits = m->reserved + objects + live_instances(m) <= m->capacity;
+	m->reserved += fits ? objects : 0;
+	pthread_mutex_unlock(&m->lock);
+	return fits ? SL_OK : SL_E_FULL;
+}
+
+static void unreserve(struct sl_index *base, size_t objects)
+{
+	struct index_mem *m = mem_of(base);
+	pthread_mutex_lock(&m->lock);
+	sl_assert(m->reserved >= objects);
+	m->reserved -= objects;
+	pthread_mutex_unlock(&m->lock);
+}
+
+static void snapshot(struct sl_index *base, struct sl_index_snapshot *out)
+{
+	struct index_mem *m = mem_of(base);
+	pthread_mutex_lock(&m->lock);
+	*out = (struct sl_index_snapshot){
+		.usage = count(m),
+		.next_seq = m->next_seq,
+		.commits = m->commits,
+		.reserved = m->reserved,
+		.room = m->capacity - sl_min(m->capacity, live_instances(m)),
+	};
+	pthread_mutex_unlock(&m->lock);
+}
+
+/* ---- reading ----------------------------------------------------------------------------------- */
+
+static enum sl_status open_reader(
+	struct sl_index *base, struct sl_index_reader **out, struct sl_diag *diag)
+{
+	(void)diag;
+	*out = calloc(1, sizeof(**out));
+	sl_assert(*out != NULL);
+	(*out)->index = base;
+	return SL_OK;
+}
+
+static void close_reader(struct sl_index_reader *rd)
+{
+	free(rd);
+}
+
+static void show_series(struct index_mem *m, const struct series *s, struct sl_index_series *out)
+{
+	memset(out, 0, sizeof(*out));
+	out->study_instance_uid = ((struct study *)item(&m->studies, s->study))->uid;
+	out->series_instance_uid = s->uid;
+	out->counts = s->counts;
+	out->is_conflict = s->is_conflict;
+	show_values(&s->values, &out->text);
+}
+
+static void show_study(struct index_mem *m, size_t no, struct sl_index_study *out)
+{
+	const struct study *s = item(&m->studies, no);
+	memset(out, 0, sizeof(*out));
+	out->study_instance_uid = s->uid;
+	out->counts = s->counts;
+	out->is_conflict = s->is_conflict;
+	out->patient = s->patient + 1;
+	show_values(&s->values, &out->text);
+	show_values(&((struct patient *)item(&m->patients, s->patient))->values, &out->text);
+	for (size_t i = 0; i < m->series.n; i++) {
+		const struct series *below = item(&m->series, i);
+		char name[SL_INDEX_MODALITY_MAX + 1];
+		size_t n;
+		bool is_known = false;
+		if (below->is_gone || below->study != no)
+			continue;
+		out->series_n++;
+		const char *m_bytes = sl_record_get(&below->values.record, SL_ATTR_MODALITY, &n);
+		snprintf(name, sizeof(name), "%.*s", (int)n, m_bytes);
+		for (uint8_t j = 0; j < out->modalities_n; j++)
+			is_known |= strcmp(out->modalities[j], name) == 0;
+		if (n > 0 && !is_known && out->modalities_n < SL_INDEX_MODALITIES)
+			strcpy(out->modalities[out->modalities_n++], name);
+	}
+}
+
+static enum sl_status locate_instance(struct sl_index_reader *rd, const struct sl_uid *uid,
+	struct sl_index_instance *out, struct sl_diag *diag)
+{
+	struct index_mem *m = mem_of(rd->index);
+	(void)diag;
+	pthread_mutex_lock(&m->lock);
+	const struct instance *in = find_instance(m, uid);
+	if (in != NULL)
+		*out = in->shown;
+	pthread_mutex_unlock(&m->lock);
+	return in != NULL ? SL_OK : SL_E_NOTFOUND;
+}
+
+static enum sl_status locate_series(struct sl_index_reader *rd, const struct sl_uid *study,
+	const struct sl_uid *uid, struct sl_index_series *out, struct sl_diag *diag)
+{
+	struct index_mem *m = mem_of(rd->index);
+	size_t no;
+	(void)diag;
+	pthread_mutex_lock(&m->lock);
+	const struct series *s = find_series(m, study, uid, &no);
+	if (s != NULL)
+		show_series(m, s, out);
+	pthread_mutex_unlock(&m->lock);
+	return s != NULL ? SL_OK : SL_E_NOTFOUND;
+}
+
+static enum sl_status locate_study(struct sl_index_reader *rd, const struct sl_uid *uid,
+	struct sl_index_study *out, struct sl_diag *diag)
+{
+	struct index_mem *m = mem_of(rd->index);
+	size_t no;
+	(void)diag;
+	pthread_mutex_lock(&m->lock);
+	const struct study *s = find_study(m, uid, &no);
+	if (s != NULL)
+		show_study(m, no, out);
+	pthread_mutex_unlock(&m->lock);
+	return s != NULL ? SL_OK : SL_E_NOTFOUND;
+}
+
+/* A cursor here is the place in the array behind the last row shown. */
+static size_t place_of(const struct sl_index_cursor *at)
+{
+	size_t place = 0;
+	if (at->len > 0)
+		memcpy(&place, at->key, sizeof(place));
+	return place;
+}
+
+static void set_place(struct sl_index_cursor *at, size_t place)
+{
+	at->len = sizeof(place);
+	memcpy(at->key, &place, sizeof(place));
+}
+
+static enum sl_status list_studies(struct sl_index_reader *rd, struct sl_index_cursor *at,
+	struct sl_index_study *out, size_t *n, struct sl_diag *diag)
+{
+	struct index_mem *m = mem_of(rd->index);
+	size_t filled = 0;
+	(void)diag;
+	pthread_mutex_lock(&m->lock);
+	for (size_t i = place_of(at); i < m->studies.n && filled < *n; i++) {
+		if (((struct study *)item(&m->studies, i))->is_gone)
+			continue;
+		show_study(m, i, &out[filled++]);
+		set_place(at, i + 1);
+	}
+	pthread_mutex_unlock(&m->lock);
+	*n = filled;
+	return filled > 0 ? SL_OK : SL_END;
+}
+
+static enum sl_status list_series(struct sl_index_reader *rd, const struct sl_uid *study,
+	struct sl_index_cursor *at, struct sl_index_series *out, size_t *n, struct sl_diag *diag)
+{
+	struct index_mem *m = mem_of(rd->index);
+	size_t filled = 0, no;
+	(void)diag;
+	pthread_mutex_lock(&m->lock);
+	bool exists = find_study(m, study, &no) != NULL;
+	for (size_t i = place_of(at); exists && i < m->series.n && filled < *n; i++) {
+		const struct series *s = item(&m->series, i);
+		if (s->is_gone || s->study != no)
+			continue;
+		show_series(m, s, &out[filled++]);
+		set_place(at, i + 1);
+	}
+	pthread_mutex_unlock(&m->lock);
+	*n = filled;
+	return filled > 0 ? SL_OK : exists ? SL_END : SL_E_NOTFOUND;
+}
+
+static enum sl_status list_instances(struct sl_index_reader *rd, const struct sl_uid *study,
+	const struct sl_uid *series, struct sl_index_cursor *at, struct sl_index_instance *out,
+	size_t *n, struct sl_diag *diag)
+{
+	struct index_mem *m = mem_of(rd->index);
+	size_t filled = 0, no;
+	(void)diag;
+	pthread_mutex_lock(&m->lock);
+	bool exists = find_series(m, study, series, &no) != NULL;
+	for (size_t i = place_of(at); exists && i < m->instances.n && filled < *n; i++) {
+		const struct instance *in = item(&m->instances, i);
+		if (in->is_gone || in->series != no)
+			continue;
+		out[filled++] = in->shown;
+		set_place(at, i + 1);
+	}
+	pthread_mutex_unlock(&m->lock);
+	*n = filled;
+	return filled > 0 ? SL_OK : exists ? SL_END : SL_E_NOTFOUND;
+}
+
+static enum sl_status list_tombstones(struct sl_index_reader *rd, uint64_t *after_seq,
+	struct sl_index_tombstone *out, size_t *n, struct sl_diag *diag)
+{
+	struct index_mem *m = mem_of(rd->index);
+	size_t filled = 0;
+	(void)diag;
+	pthread_mutex_lock(&m->lock);
+	while (filled < *n) {
+		const struct sl_index_tombstone *next = NULL;
+		for (size_t i = 0; i < m->tombstones.n; i++) {
+			const struct sl_index_tombstone *t = item(&m->tombstones, i);
+			if (t->seq > *after_seq && (next == NULL || t->seq < next->seq))
+				next = t;
+		}
+		if (next == NULL)
+			break;
+		out[filled++] = *next;
+		*after_seq = next->seq;
+	}
+	pthread_mutex_unlock(&m->lock);
+	*n = filled;
+	return filled > 0 ? SL_OK : SL_END;
+}
+
+static void close_index(struct sl_index *base)
+{
+	struct index_mem *m = mem_of(base);
+	free(m->patients.at);
+	free(m->studies.at);
+	free(m->series.at);
+	free(m->instances.at);
+	free(m->tombstones.at);
+	pthread_mutex_destroy(&m->lock);
+	free(m);
+}
+
+struct sl_index *sl_index_mem_new(size_t capacity)
+{
+	static const struct sl_index_ops ops = {close_index, put_batch, remove_instance,
+		remove_study, drop_tombstone, clear_stale, check, reserve, unreserve, snapshot,
+		open_reader, close_reader, locate_instance, locate_series, locate_study,
+		list_studies, list_series, list_instances, list_tombstones};
+	struct index_mem *m = calloc(1, sizeof(*m));
+	sl_assert(m != NULL);
+	m->base.ops = &ops;
+	m->capacity = capacity;
+	m->next_seq = 1;
+	m->patients.size = sizeof(struct patient);
+	m->studies.size = sizeof(struct study);
+	m->series.size = sizeof(struct series);
+	m->instances.size = sizeof(struct instance);
+	m->tombstones.size = sizeof(struct sl_index_tombstone);
+	pthread_mutex_init(&m->lock, NULL);
+	return &m->base;
+}
