@@ -4,8 +4,11 @@
  * / quota. An object reserves before its bytes are written and returns what it did not need; what was
  * written since the last look at the file system is added to what that look said, so a burst cannot
  * run past `full` between two looks. At `full` the state turns REFUSING and stays so until used is
- * below `high` (hysteresis). Inodes count like bytes. A keeper thread looks every
- * SL_WATER_PERIOD_MS; sl_water_look() does the same by hand (start, tests).
+ * below `high` (hysteresis): a reservation refused at the mark turns it too, so that small objects do
+ * not slip in where large ones are refused. Inodes count like bytes. The keeper thread looks every
+ * SL_WATER_PERIOD_MS; sl_water_look() does the same by hand (tests).
+ *
+ * Any thread may call any function; each takes a short lock, and only look() calls the system.
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
@@ -27,7 +30,9 @@ struct sl_water_conf {
 	struct sl_water_mark low, high, full;
 	uint64_t quota;        /* bytes we may keep; 0 = no quota */
 	uint64_t reserve_step; /* storage.reserve_step [bytes] */
-	uint64_t reserve_max;  /* storage.reserve_max: a share leaves at most this unused [bytes] */
+	/* storage.reserve_max [bytes]: a share leaves at most this unused; at `high` three quarters of
+	 * it, at `full` half, so that the marks stay apart on a large disk. */
+	uint64_t reserve_max;
 };
 
 /* What the file system says; statvfs in production, a script in tests. */
@@ -53,30 +58,34 @@ struct sl_water_now {
 struct sl_water;
 
 /* `look` fills *fs (returns SL_E_IO with *d when it cannot); arg is its own. Kept = bytes the index
- * counts at start. Returns owned. Starts no thread. */
+ * counts at start. Takes the first look, so the state is true from the start; starts no thread.
+ * SL_E_NOMEM, or what look returned. Returns owned. */
 SL_MUST enum sl_status sl_water_open(struct sl_water **out, const struct sl_water_conf *conf,
 	const struct sl_env *env,
 	enum sl_status (*look)(void *arg, struct sl_water_fs *fs, struct sl_diag *d), void *arg,
 	uint64_t kept, struct sl_diag *d);
 void sl_water_close(struct sl_water *w);
 
-/* Marks and quota anew (SIGHUP). */
+/* Marks and quota anew (SIGHUP); the state follows at once. */
 void sl_water_configure(struct sl_water *w, const struct sl_water_conf *conf);
 
-/* One look at the file system now; moves the state. Keeper thread, start, tests. */
+/* One look at the file system now; moves the state. A look that fails changes nothing: what was known
+ * stays, and bytes settled since are still added. */
 SL_MUST enum sl_status sl_water_look(struct sl_water *w, struct sl_diag *d);
 
-/* True when a new object may begin (state is not REFUSING). Any thread, no system call. */
+/* True when a new object may begin (state is not REFUSING). */
 bool sl_water_may_begin(struct sl_water *w);
 
-/* `bytes` more, before they are written. SL_OK, or SL_E_FULL with *d (names disk, inodes, quota).
- * Any thread; takes a short lock, no system call. */
+/* `bytes` more, before they are written; goes back by settle. SL_OK, or SL_E_FULL with *d (names disk,
+ * inodes, quota; errnum 0). An object already begun may go on while the state is REFUSING, as long as
+ * it stays below `full`. */
 SL_MUST enum sl_status sl_water_reserve(struct sl_water *w, uint64_t bytes, struct sl_diag *d);
 
 /* The step a streamed object reserves at a time: reserve_step, less on small disks. */
 uint64_t sl_water_step(struct sl_water *w);
 
-/* An object is over: `reserved` bytes go back, `kept` of them were written and stay. */
+/* An object is over: `reserved` bytes go back, `kept` were written and stay. After its last write, or
+ * after its file is gone. */
 void sl_water_settle(struct sl_water *w, uint64_t reserved, uint64_t kept);
 
 /* Bytes that we kept are gone (removed object). */
