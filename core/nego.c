@@ -243,39 +243,75 @@ void sl_nego_feed(
 
 /* ---- Deciding -------------------------------------------------------------------------------- */
 
-static struct sl_nego_decision reject(struct sl_ul_reject tuple, const char *why)
+enum {
+	VERSION,
+	APPLICATION_CONTEXT,
+	CALLING_AE,
+	CALLED_AE,
+	LIMIT,
+	CONGESTION,
+	CONTEXT_ID,
+	NO_CONTEXTS,
+	MAX_LENGTH,
+	ACCEPTED,
+	OUTCOMES_N
+};
+
+#define REJECT(tuple) .verdict = SL_NEGO_REJECT, .reject = tuple
+
+static const struct sl_nego_decision outcomes[OUTCOMES_N] = {
+	[VERSION] = {REJECT(SL_UL_RJ_PROTOCOL_VERSION), .why = "protocol-version",
+		.when = "bit 0 of the protocol version is clear"},
+	[APPLICATION_CONTEXT] = {REJECT(SL_UL_RJ_APPLICATION_CONTEXT), .why = "application-context",
+		.when = "the application context is missing or not " SL_APPLICATION_CONTEXT_UID},
+	[CALLING_AE] = {REJECT(SL_UL_RJ_CALLING_AE), .why = "calling-ae",
+		.when = "the calling AE title is empty, has characters that are not allowed, or is "
+			"not one that may come from this address"},
+	[CALLED_AE] = {REJECT(SL_UL_RJ_CALLED_AE), .why = "called-ae",
+		.when = "the called AE title is empty, has characters that are not allowed, or is "
+			"checked and not ours"},
+	[LIMIT] = {REJECT(SL_UL_RJ_LIMIT), .why = "limit",
+		.when = "the node, or this peer, has as many associations as it may"},
+	[CONGESTION] = {REJECT(SL_UL_RJ_CONGESTION), .why = "congestion",
+		.when = "the buffers are too short for one more association"},
+	[CONTEXT_ID] = {.verdict = SL_NEGO_ABORT,
+		.abort = {SL_UL_SOURCE_PROVIDER, SL_UL_ABORT_INVALID_PARAMETER},
+		.why = "context-id",
+		.when = "a presentation context ID is even or comes twice"},
+	[NO_CONTEXTS] = {REJECT(SL_UL_RJ_NO_REASON), .why = "no-contexts",
+		.when = "no presentation context is proposed"},
+	[MAX_LENGTH] = {REJECT(SL_UL_RJ_NO_REASON), .why = "max-length",
+		.when = "the requestor's Maximum Length is 1 to 6, too short for any answer"},
+	[ACCEPTED] = {.verdict = SL_NEGO_ACCEPT, .why = "accepted", .when = "otherwise"},
+};
+
+const struct sl_nego_decision *sl_nego_outcomes(size_t *n)
 {
-	return (struct sl_nego_decision){.verdict = SL_NEGO_REJECT, .reject = tuple, .why = why};
+	*n = OUTCOMES_N;
+	return outcomes;
 }
 
-static struct sl_nego_decision judge(const struct sl_nego *n, const struct sl_nego_node *node)
+static unsigned judge(const struct sl_nego *n, const struct sl_nego_node *node)
 {
-	static const struct sl_ul_reject version = SL_UL_RJ_PROTOCOL_VERSION,
-					 application_context = SL_UL_RJ_APPLICATION_CONTEXT,
-					 calling = SL_UL_RJ_CALLING_AE, called = SL_UL_RJ_CALLED_AE,
-					 limit = SL_UL_RJ_LIMIT, congestion = SL_UL_RJ_CONGESTION,
-					 no_reason = SL_UL_RJ_NO_REASON;
 	if (n->bad_version)
-		return reject(version, "protocol-version");
+		return VERSION;
 	if (n->bad_application_context)
-		return reject(application_context, "application-context");
+		return APPLICATION_CONTEXT;
 	if (n->calling.len == 0 || !node->calling_permitted)
-		return reject(calling, "calling-ae");
+		return CALLING_AE;
 	if (n->called.len == 0 || !node->called_recognized)
-		return reject(called, "called-ae");
+		return CALLED_AE;
 	if (node->limit_reached)
-		return reject(limit, "limit");
+		return LIMIT;
 	if (node->congested)
-		return reject(congestion, "congestion");
+		return CONGESTION;
 	if (n->bad_context_id)
-		return (struct sl_nego_decision){.verdict = SL_NEGO_ABORT,
-			.abort = {SL_UL_SOURCE_PROVIDER, SL_UL_ABORT_INVALID_PARAMETER},
-			.why = "context-id"};
+		return CONTEXT_ID;
 	if (n->contexts_n == 0)
-		return reject(no_reason, "no-contexts");
+		return NO_CONTEXTS;
 	if (sl_pdu_fragment_max(n->peer_max_len, SL_PDU_ASSUMED_MAX_LEN) == 0)
-		return reject(no_reason, "max-length");
-	return (struct sl_nego_decision){.verdict = SL_NEGO_ACCEPT, .why = "accepted"};
+		return MAX_LENGTH;
+	return ACCEPTED;
 }
 
 /* 0 asks for any number (PS3.7 D.3.3.3). */
@@ -291,7 +327,7 @@ struct sl_nego_decision sl_nego_decide(
 	/* Without 53H the association is synchronous: one operation each way (D.3.3.3.1). */
 	n->async_invoked = n->has_async ? grant(n->async_invoked, policy->async_max) : 1;
 	n->async_performed = n->has_async ? grant(n->async_performed, policy->async_max) : 1;
-	return judge(n, node);
+	return outcomes[judge(n, node)];
 }
 
 const struct sl_nego_context *sl_nego_context(const struct sl_nego *n, uint8_t id)

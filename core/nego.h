@@ -123,12 +123,15 @@ struct sl_nego_decision {
 	enum sl_nego_verdict verdict;
 	struct sl_ul_reject reject; /* on SL_NEGO_REJECT */
 	struct sl_ul_reason abort;  /* on SL_NEGO_ABORT */
-	const char *why; /* static: "accepted", or the word after `end=refused:` in the log */
+	const char *why;  /* static: "accepted", or the word after `end=refused:` in the log */
+	const char *when; /* static: completes "... when", for the conformance statement */
 };
 
-/* After the request's END: the verdict on the association. Of several faults the first counts, in
- * this order: protocol version, application context, calling AE, called AE, limit, congestion,
- * context ID, no contexts, Maximum Length. */
+/* Every outcome there is, in the order in which they are looked for: of several faults the first
+ * counts, so that a stranger learns nothing more. */
+const struct sl_nego_decision *sl_nego_outcomes(size_t *n);
+
+/* After the request's END: the verdict on the association, one of sl_nego_outcomes(). */
 struct sl_nego_decision sl_nego_decide(
 	struct sl_nego *n, const struct sl_nego_policy *policy, const struct sl_nego_node *node);
 

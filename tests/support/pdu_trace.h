@@ -146,7 +146,7 @@ static inline void trace_user(struct trace *t, const struct sl_pdu_ev *ev)
 		trace_add(t, "IDENTITY_REPLY %u\n", ev->reply_len);
 		break;
 	default:
-		sl_assert(!"an event the trace does not know");
+		sl_assert(false && "an event the trace does not know");
 	}
 }
 
@@ -211,7 +211,7 @@ static inline void trace_event(struct trace *t, const struct sl_pdu_ev *ev)
 		trace_end(t, ev);
 		return;
 	}
-	sl_assert(!"an event outside the enum");
+	sl_assert(false && "an event outside the enum");
 }
 
 /* Decodes one chunk; false when the decoder has refused. */
