@@ -83,6 +83,16 @@ void sl_ingest_fail(struct sl_object *o, enum sl_verdict v)
 	atomic_store_explicit(&o->is_failed, true, memory_order_release);
 }
 
+void sl_ingest_condemn(struct sl_object *o, enum sl_verdict v)
+{
+	if (!o->conf.keeps_quarantine) {
+		sl_ingest_fail(o, v);
+	} else if (!o->is_condemned) {
+		o->is_condemned = true;
+		o->result.verdict = v;
+	}
+}
+
 void sl_ingest_fail_io(struct sl_object *o, enum sl_status st)
 {
 	struct sl_ingest *in = o->ingest;
@@ -119,7 +129,8 @@ enum sl_status sl_ingest_begin(
 	atomic_init(&o->is_failed, false);
 	o->turn = (struct sl_turn){.uid = &o->params.sop_instance_uid, .on_turn = on_turn};
 	o->file = (struct sl_store_file){.fd = -1};
-	o->is_file_open = o->is_index_reserved = o->is_rival_durable = false;
+	o->is_file_open = o->is_index_reserved = false;
+	o->is_condemned = o->is_rival_durable = false;
 	o->reserved = 0;
 	sl_digest_init(&o->digest);
 	sl_ingest_prepare(o);
@@ -220,7 +231,7 @@ static void done(struct sl_object *o, bool won)
 	if (o->is_file_open)
 		in->deps.store->ops->abort(&o->file);
 	o->is_file_open = false;
-	if (won)
+	if (won || o->result.is_quarantined)
 		kept = o->header_len + o->file.written;
 	if (o->reserved > 0 || kept > 0)
 		sl_water_settle(in->deps.water, o->reserved, kept);
@@ -276,6 +287,8 @@ static void conclude(struct sl_object *o, struct sl_ioq_thread *thread)
 	struct sl_ingest_thread *t = &o->ingest->threads[thread->number];
 	if (!see_all(o, t, thread->scratch))
 		return;
+	if (o->is_condemned)
+		sl_ingest_set_aside(o, t);
 	bool is_sealed = !sl_ingest_is_failed(o) && sl_ingest_decide(o, t, thread->scratch);
 	/* The bytes are in the file or given up: the buffer is free before the name is durable. */
 	if (o->last != NULL)

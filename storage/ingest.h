@@ -65,6 +65,7 @@ enum sl_dup { SL_DUP_NONE, SL_DUP_IDENTICAL, SL_DUP_CHANGED, SL_DUP_RECODED };
 struct sl_result {
 	enum sl_verdict verdict; /* row of sl_verdicts: status, word for the log, Error Comment */
 	enum sl_dup dup;
+	bool is_quarantined;     /* refused for its content, but kept in quarantine/ */
 	bool is_sound;           /* of a kept object: sound=no when false */
 	const char *unsound_why; /* static: where the structure broke; "" */
 	uint64_t bytes;          /* data set bytes that came in */
@@ -109,6 +110,7 @@ struct sl_object {
 	struct sl_store_file file;
 	bool is_file_open; /* file was begun and not yet sealed or aborted */
 	bool is_index_reserved;
+	bool is_condemned; /* its verdict is known; its bytes are still taken, for quarantine/ */
 	bool is_rival_durable; /* identical bytes were found, durable, under this UID */
 	uint64_t header_len;   /* bytes of the Part 10 header to come */
 	uint64_t reserved;     /* bytes reserved in water, not yet settled */

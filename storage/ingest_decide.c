@@ -176,7 +176,8 @@ static size_t make_header(struct sl_object *o, uint8_t header[SL_P10_HEADER_MAX]
 }
 
 /* Reserves what the last bytes need, opens the file if no part did, seals it. */
-static enum sl_status seal(struct sl_object *o, struct sl_ingest_thread *t)
+static enum sl_status seal(
+	struct sl_object *o, struct sl_ingest_thread *t, enum sl_store_place place)
 {
 	struct sl_ingest *in = o->ingest;
 	struct sl_store *store = in->deps.store;
@@ -191,9 +192,20 @@ static enum sl_status seal(struct sl_object *o, struct sl_ingest_thread *t)
 		return st;
 	const struct iovec *iov = o->last != NULL ? o->last->iov : NULL;
 	int iov_n = o->last != NULL ? o->last->iov_n : 0;
-	st = store->ops->seal(&o->file, t->header, iov, iov_n, seq, d);
+	st = store->ops->seal(&o->file, t->header, iov, iov_n, seq, place, d);
 	o->is_file_open = false;
 	return st;
+}
+
+void sl_ingest_set_aside(struct sl_object *o, struct sl_ingest_thread *t)
+{
+	enum sl_verdict v = o->result.verdict;
+	enum sl_status st = sl_ingest_is_failed(o) ? SL_END : seal(o, t, SL_STORE_QUARANTINE);
+	o->result.is_quarantined = st == SL_OK;
+	/* The object is refused either way; where it could not be kept, the log says why. */
+	if (st == SL_E_SYNC)
+		sl_ingest_fail_io(o, st);
+	sl_ingest_fail(o, v);
 }
 
 bool sl_ingest_decide(struct sl_object *o, struct sl_ingest_thread *t, uint8_t *scratch)
@@ -218,7 +230,7 @@ bool sl_ingest_decide(struct sl_object *o, struct sl_ingest_thread *t, uint8_t *
 		sl_ingest_fail_io(o, st);
 		return false;
 	}
-	st = seal(o, t);
+	st = seal(o, t, SL_STORE_SPOOL);
 	if (st != SL_OK) {
 		sl_ingest_fail_io(o, st);
 		return false;

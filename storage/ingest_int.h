@@ -33,6 +33,13 @@ void sl_ingest_prepare(struct sl_object *o);
 /* The first cause of failure stays. */
 void sl_ingest_fail(struct sl_object *o, enum sl_verdict v);
 
+/* A verdict of failure for the object's content: at once, or with storage.quarantine after its bytes
+ * were set aside. */
+void sl_ingest_condemn(struct sl_object *o, enum sl_verdict v);
+
+/* Seals a condemned object in quarantine/ and fails it by its verdict. */
+void sl_ingest_set_aside(struct sl_object *o, struct sl_ingest_thread *t);
+
 /* The verdict of a failed storage call, with its diagnosis; latches the store on SL_E_SYNC. */
 void sl_ingest_fail_io(struct sl_object *o, enum sl_status st);
 

@@ -68,7 +68,7 @@ enum sl_status sl_ingest_open_file(struct sl_object *o)
 static enum sl_status look_at(struct sl_object *o, const struct sl_part *p)
 {
 	enum sl_status st = SL_OK;
-	bool walks = !o->is_deflated;
+	bool walks = !o->is_deflated && !o->is_condemned;
 	for (uint16_t i = 0; i < p->iov_n; i++) {
 		sl_digest_feed(&o->digest, p->iov[i].iov_base, p->iov[i].iov_len);
 		if (walks && st == SL_OK)
@@ -91,8 +91,9 @@ void sl_ingest_part(struct sl_object *o, struct sl_part *p, bool is_last)
 		return;
 	}
 	if (look_at(o, p) == SL_E_LIMIT) {
-		sl_ingest_fail(o, verdict_of_limit(o));
-		return;
+		sl_ingest_condemn(o, verdict_of_limit(o));
+		if (sl_ingest_is_failed(o))
+			return;
 	}
 	if (is_last)
 		return;
@@ -133,18 +134,18 @@ static void judge_uids(struct sl_object *o)
 	const struct sl_elem *e = &o->elem;
 	for (int u = 0; u < SL_ELEM_UID_N; u++) {
 		if (e->uid_found[u] == SL_ELEM_INVALID) {
-			sl_ingest_fail(o, SL_VERDICT_BAD_UID);
+			sl_ingest_condemn(o, SL_VERDICT_BAD_UID);
 			return;
 		}
 	}
 	if (!sl_elem_has_identity(e)) {
-		sl_ingest_fail(o, SL_VERDICT_NO_UID);
+		sl_ingest_condemn(o, SL_VERDICT_NO_UID);
 		return;
 	}
 	if (!sl_uid_equal(&e->uid[SL_ELEM_UID_CLASS], &o->params.sop_class_uid)) {
-		sl_ingest_fail(o, SL_VERDICT_CLASS_MISMATCH);
+		sl_ingest_condemn(o, SL_VERDICT_CLASS_MISMATCH);
 	} else if (!sl_uid_equal(&e->uid[SL_ELEM_UID_INSTANCE], &o->params.sop_instance_uid)) {
-		sl_ingest_fail(o, SL_VERDICT_INSTANCE_MISMATCH);
+		sl_ingest_condemn(o, SL_VERDICT_INSTANCE_MISMATCH);
 	}
 	o->record.study_instance_uid = e->uid[SL_ELEM_UID_STUDY];
 	o->record.series_instance_uid = e->uid[SL_ELEM_UID_SERIES];
@@ -159,9 +160,11 @@ void sl_ingest_judge(struct sl_object *o, struct sl_ingest_thread *t, uint8_t *s
 		return;
 	}
 	sl_digest_end(&o->digest, o->digest_bytes);
+	if (o->is_condemned)
+		return;
 	enum sl_status st = o->is_deflated ? look_into(o, t, scratch) : sl_elem_end(&o->elem);
 	if (st == SL_E_LIMIT) {
-		sl_ingest_fail(o, verdict_of_limit(o));
+		sl_ingest_condemn(o, verdict_of_limit(o));
 		return;
 	}
 	if (st == SL_E_IO) {
@@ -173,7 +176,7 @@ void sl_ingest_judge(struct sl_object *o, struct sl_ingest_thread *t, uint8_t *s
 		o->result.unsound_why = sl_elem_flaw_words(o->elem.flaw);
 	judge_uids(o);
 	if (!o->result.is_sound && o->conf.unsound == SL_UNSOUND_REFUSE)
-		sl_ingest_fail(o, SL_VERDICT_UNSOUND);
+		sl_ingest_condemn(o, SL_VERDICT_UNSOUND);
 }
 
 enum sl_verdict sl_ingest_kept_verdict(const struct sl_object *o)

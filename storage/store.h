@@ -17,6 +17,9 @@
 
 struct sl_store;
 
+/* Where a sealed file gets its name: the journal, or aside with what was refused for its content. */
+enum sl_store_place { SL_STORE_SPOOL, SL_STORE_QUARANTINE };
+
 /* A file being written; embedded by the caller, one owner at a time. */
 struct sl_store_file {
 	struct sl_store *store;
@@ -69,10 +72,11 @@ struct sl_store_ops {
 	enum sl_status (*reread)(struct sl_store_file *f, uint64_t off, void *bytes, size_t n,
 		size_t *got, struct sl_diag *d);
 	/* Header and last bytes (one write when nothing was appended before), then the bytes made
-	 * durable, then the name of `seq`. On failure nothing of the file stays: SL_E_FULL, SL_E_IO;
+	 * durable, then the name of `seq` in its place (in quarantine/ durable at once: nobody waits
+	 * for that name_durably). On failure nothing of the file stays: SL_E_FULL, SL_E_IO;
 	 * SL_E_SYNC: the bytes cannot be trusted, latch. */
 	enum sl_status (*seal)(struct sl_store_file *f, const void *header, const struct iovec *iov,
-		int iov_n, uint64_t seq, struct sl_diag *d);
+		int iov_n, uint64_t seq, enum sl_store_place place, struct sl_diag *d);
 	/* Makes the name durable; f->on_named follows, on another thread or inside the call. */
 	void (*name_durably)(struct sl_store_file *f);
 	/* Gives the file up; nothing of it stays. */

@@ -166,7 +166,8 @@ static enum sl_status sync_data(struct sl_store_file *f, struct sl_diag *d)
 	return sl_fail(d, SL_E_SYNC, e, "spool/fdatasync", "fdatasync: %s", strerror(e));
 }
 
-static enum sl_status name_it(struct sl_store_file *f, uint64_t seq, struct sl_diag *d)
+/* Gives the file its name in the folder dirfd. */
+static enum sl_status name_it(struct sl_store_file *f, int dirfd, uint64_t seq, struct sl_diag *d)
 {
 	struct sl_store_fs *s = sl_store_fs_of(f->store);
 	struct sl_path name;
@@ -175,28 +176,46 @@ static enum sl_status name_it(struct sl_store_file *f, uint64_t seq, struct sl_d
 	if (f->is_temp_named) {
 		struct sl_path temp;
 		sl_path_temp(&temp, f->seq);
-		rc = linkat(s->root->spool_fd, temp.s, s->root->spool_fd, name.s, 0);
+		rc = linkat(s->root->spool_fd, temp.s, dirfd, name.s, 0);
 	} else {
 		char self[32];
 		snprintf(self, sizeof(self), "/proc/self/fd/%d", f->fd);
-		rc = linkat(AT_FDCWD, self, s->root->spool_fd, name.s, AT_SYMLINK_FOLLOW);
+		rc = linkat(AT_FDCWD, self, dirfd, name.s, AT_SYMLINK_FOLLOW);
 	}
 	if (rc != 0)
-		return fail_errno(d, "spool/link");
+		return fail_errno(d, "store/link");
 	unlink_temp(f);
 	f->seq = seq;
 	f->is_named = true;
 	return SL_OK;
 }
 
+/* Rare, so the folder is opened each time and synced at once. */
+static enum sl_status set_aside(struct sl_store_file *f, uint64_t seq, struct sl_diag *d)
+{
+	const struct sl_root *root = sl_store_fs_of(f->store)->root;
+	int fd = -1;
+	enum sl_status st = sl_root_folder(root, root->root_fd, SL_PATH_QUARANTINE,
+		root->is_durable ? SL_ROOT_SYNC_NEW : SL_ROOT_SYNC_NONE, &fd, d);
+	if (st != SL_OK)
+		return st;
+	st = name_it(f, fd, seq, d);
+	if (st == SL_OK && root->is_durable && fsync(fd) != 0)
+		st = sl_fail(d, SL_E_SYNC, errno, "quarantine/fsync", "%s", strerror(errno));
+	close(fd);
+	return st;
+}
+
 static enum sl_status fs_seal(struct sl_store_file *f, const void *header, const struct iovec *iov,
-	int iov_n, uint64_t seq, struct sl_diag *d)
+	int iov_n, uint64_t seq, enum sl_store_place place, struct sl_diag *d)
 {
 	enum sl_status st = write_rest(f, header, iov, iov_n, d);
 	if (st == SL_OK)
 		st = sync_data(f, d);
 	if (st == SL_OK)
-		st = name_it(f, seq, d);
+		st = place == SL_STORE_SPOOL
+			     ? name_it(f, sl_store_fs_of(f->store)->root->spool_fd, seq, d)
+			     : set_aside(f, seq, d);
 	fs_abort(f); /* closes; what has its name keeps it */
 	return st;
 }
