@@ -1,0 +1,161 @@
+/* Opening and closing the storage, one step a line.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "storage/storage.h"
+
+#include <string.h>
+
+size_t sl_storage_memory(const struct sl_storage_conf *conf)
+{
+	return sl_pending_memory(SL_PENDING_DEFAULT) +
+	       conf->threads * (SL_IOQ_SCRATCH + sizeof(struct sl_record) + 64 * SL_KIB);
+}
+
+static enum sl_status open_index(
+	struct sl_storage *s, const struct sl_storage_conf *conf, struct sl_diag *d)
+{
+	const struct sl_index_lmdb_options options = {
+		.path = s->root.index_path,
+		.map_size = conf->map_size,
+		.readers =
+			conf->threads + 2, /* the disk threads, the indexer, the control socket */
+		.batch_max = SL_INDEXER_BATCH_MAX,
+		.create = true,
+	};
+	return sl_index_lmdb_open(&options, &s->index, d);
+}
+
+static enum sl_status recover(
+	struct sl_storage *s, const struct sl_storage_conf *conf, struct sl_diag *d)
+{
+	const struct sl_recover_deps deps = {
+		.root = &s->root,
+		.store = s->store,
+		.index = s->index,
+		.limits = conf->ingest.elem,
+		.inflate_max = conf->ingest.inflate_max,
+	};
+	return sl_recover(&deps, &s->recovered, d);
+}
+
+static enum sl_status open_water(struct sl_storage *s, const struct sl_storage_conf *conf,
+	const struct sl_env *env, struct sl_diag *d)
+{
+	struct sl_index_snapshot snap;
+	sl_index_snapshot(s->index, &snap);
+	return sl_water_open(
+		&s->water, &conf->water, env, sl_root_statfs_look, &s->root, snap.usage.bytes, d);
+}
+
+/* The keeper's duties; a failure shows in the next heartbeat, as the state it leaves. */
+static void look_at_disk(void *arg)
+{
+	struct sl_storage *s = arg;
+	struct sl_diag d = {0};
+	(void)!sl_water_look(s->water, &d);
+}
+
+static enum sl_status start_threads(struct sl_storage *s, const struct sl_storage_conf *conf,
+	const struct sl_storage_news *news, const struct sl_env *env, struct sl_diag *d)
+{
+	enum sl_status st = sl_dirsync_start(
+		&s->spool_sync, s->root.spool_fd, conf->is_durable, news->on_thread, news->arg, d);
+	if (st != SL_OK)
+		return st;
+	sl_store_fs_set_dirsync(s->store, s->spool_sync);
+	st = sl_ioq_start(&s->ioq, conf->threads, news->on_thread, news->arg, d);
+	if (st != SL_OK)
+		return st;
+	const struct sl_keeper_duty duties[] = {
+		{look_at_disk, s, SL_WATER_PERIOD_MS},
+	};
+	st = sl_keeper_start(&s->keeper, duties, SL_ARRAY_N(duties), news->on_thread, news->arg, d);
+	if (st != SL_OK)
+		return st;
+	const struct sl_indexer_deps deps = {
+		.env = env,
+		.index = s->index,
+		.store = s->store,
+		.pending = s->pending,
+		.latch = &s->latch,
+		.on_conflict = news->on_conflict,
+		.arg = news->arg,
+	};
+	/* Not sealed: LMDB allocates on this thread (a named exemption). */
+	return sl_indexer_start(&s->indexer, &conf->indexer, &deps, NULL, NULL, d);
+}
+
+static enum sl_status open_ingest(struct sl_storage *s, const struct sl_storage_conf *conf,
+	const struct sl_env *env, struct sl_diag *d)
+{
+	const struct sl_ingest_deps deps = {
+		.env = env,
+		.ioq = s->ioq,
+		.store = s->store,
+		.index = s->index,
+		.indexer = s->indexer,
+		.pending = s->pending,
+		.water = s->water,
+		.latch = &s->latch,
+		.threads = conf->threads,
+		.next_seq = s->recovered.next_seq,
+	};
+	return sl_ingest_open(&s->ingest, &conf->ingest, &deps, d);
+}
+
+enum sl_status sl_storage_open(struct sl_storage *s, const struct sl_storage_conf *conf,
+	const struct sl_storage_news *news, const struct sl_env *env, struct sl_diag *d)
+{
+	const struct sl_root_opts opts = {
+		.index_path = conf->index_path,
+		.group = conf->group,
+		.is_durable = conf->is_durable,
+		.env = env,
+	};
+	*s = (struct sl_storage){0};
+	sl_latch_init(&s->latch, news->on_fail, news->arg);
+	enum sl_status st = sl_root_open(conf->root, &opts, &s->root, d);
+	s->is_root_open = st == SL_OK;
+	if (st == SL_OK)
+		st = open_index(s, conf, d);
+	if (st == SL_OK)
+		st = sl_store_fs_open(&s->store, &s->root, d);
+	if (st == SL_OK)
+		st = recover(s, conf, d);
+	if (st == SL_OK)
+		st = open_water(s, conf, env, d);
+	if (st == SL_OK)
+		st = sl_pending_open(&s->pending, SL_PENDING_DEFAULT, env, d);
+	if (st == SL_OK)
+		st = start_threads(s, conf, news, env, d);
+	if (st == SL_OK)
+		st = open_ingest(s, conf, env, d);
+	if (st != SL_OK)
+		sl_storage_close(s);
+	return st;
+}
+
+void sl_storage_configure(struct sl_storage *s, const struct sl_storage_conf *conf)
+{
+	sl_water_configure(s->water, &conf->water);
+	sl_ingest_configure(s->ingest, &conf->ingest);
+}
+
+void sl_storage_close(struct sl_storage *s)
+{
+	if (s->ioq != NULL)
+		sl_ioq_stop(s->ioq);
+	if (s->spool_sync != NULL)
+		sl_dirsync_stop(s->spool_sync);
+	sl_indexer_stop(s->indexer);
+	sl_ingest_close(s->ingest);
+	if (s->keeper != NULL)
+		sl_keeper_stop(s->keeper);
+	sl_pending_close(s->pending);
+	if (s->water != NULL)
+		sl_water_close(s->water);
+	sl_store_fs_close(s->store);
+	sl_index_close(s->index);
+	if (s->is_root_open)
+		sl_root_close(&s->root);
+	*s = (struct sl_storage){0};
+}

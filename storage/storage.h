@@ -1,0 +1,71 @@
+/* The storage as a whole: what stands below ingest, opened in the order in which one thing needs the
+ * other, and closed in reverse.
+ *
+ *	root (lock, folders) -> index -> recovery -> water -> disk threads, dirsync, keeper -> indexer
+ *	-> ingest
+ *
+ * After open the port may listen: every acknowledged object is in the index and in the archive.
+ * Open and close on the main thread; open allocates everything ("bought at start").
+ * SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "storage/index_lmdb.h"
+#include "storage/indexer.h"
+#include "storage/ingest.h"
+#include "storage/ioq.h"
+#include "storage/keeper.h"
+#include "storage/latch.h"
+#include "storage/pending.h"
+#include "storage/recover.h"
+#include "storage/root.h"
+#include "storage/store_fs.h"
+#include "storage/water.h"
+
+struct sl_storage_conf {
+	const char *root;       /* storage.root; borrowed during open */
+	const char *index_path; /* index.path; "" = beneath the root */
+	const char *group;      /* storage.group; "" = none */
+	bool is_durable;        /* storage.durability = "fsync" */
+	unsigned threads;       /* storage.threads: disk threads */
+	uint64_t map_size;      /* index.map_size [bytes] */
+	struct sl_water_conf water;
+	struct sl_ingest_conf ingest;
+	struct sl_indexer_conf indexer;
+};
+
+/* News for the one who opened it; any thread, must only pass them on. */
+struct sl_storage_news {
+	void (*on_fail)(void *arg, const struct sl_diag *cause); /* the latch: leave with exit 70 */
+	void (*on_conflict)(void *arg, const struct sl_record *r, uint32_t attributes);
+	void (*on_thread)(void *arg); /* first on each thread of ours: to seal it */
+	void *arg;
+};
+
+struct sl_storage {
+	struct sl_root root;
+	struct sl_latch latch;
+	struct sl_index *index;
+	struct sl_store *store;
+	struct sl_water *water;
+	struct sl_ioq *ioq;
+	struct sl_dirsync *spool_sync;
+	struct sl_keeper *keeper;
+	struct sl_pending *pending;
+	struct sl_indexer *indexer;
+	struct sl_ingest *ingest;
+	struct sl_recover_report recovered;
+	bool is_root_open;
+};
+
+/* Memory of the fixed tables [bytes]: part of the sum printed at start. */
+size_t sl_storage_memory(const struct sl_storage_conf *conf);
+
+/* In memory of the caller's, which does not move. On failure nothing stays open. */
+SL_MUST enum sl_status sl_storage_open(struct sl_storage *s, const struct sl_storage_conf *conf,
+	const struct sl_storage_news *news, const struct sl_env *env, struct sl_diag *d);
+
+/* What SIGHUP may change: marks and quota, what is unsound or too large, quarantine. */
+void sl_storage_configure(struct sl_storage *s, const struct sl_storage_conf *conf);
+
+/* All objects are done. Indexes and moves what is queued, unless the store has failed. */
+void sl_storage_close(struct sl_storage *s);
