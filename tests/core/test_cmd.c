@@ -353,6 +353,7 @@ static void D1_cancel_needs_no_message_id_and_gets_no_answer(void **state)
 	struct sl_diag d;
 	t_begin(&w);
 	t_us(&w, 0x0100, 0x0FFF);
+	t_us(&w, 0x0110, 5); /* not an element of a C-CANCEL-RQ, and no reason to answer it */
 	t_us(&w, 0x0120, 4);
 	t_us(&w, 0x0800, 0x0101);
 	t_end(&w);

@@ -132,6 +132,47 @@ static void U11_any_cut_gives_the_same_message(void **state)
 	}
 }
 
+/* With the real decoder before it: the stream cut at every byte, fragments of every small size. */
+static void U11_the_decoders_slices_make_the_same_message(void **state)
+{
+	(void)state;
+	static const char data[] = "0123456789abcdefghij";
+	uint8_t stream[4096];
+	for (uint32_t max_len = 8; max_len < 200; max_len += max_len / 3) {
+		struct sl_wbuf cmd = store_rq(7, 0), w = sl_wbuf_of(stream, sizeof(stream));
+		assert_int_equal(sl_pdu_encode_message(
+					 &w, max_len, PCID, true, sl_cur_of(cmd.base, cmd.len)),
+			SL_OK);
+		assert_int_equal(
+			sl_pdu_encode_message(&w, max_len, PCID, false, sl_cur_of(data, 20)),
+			SL_OK);
+		assert_false(w.bad);
+		for (size_t cut = 0; cut <= w.len; cut++) {
+			struct sl_pdu_dec dec;
+			sl_pdu_init(&dec, max_len);
+			start();
+			for (int half = 0; half < 2; half++) {
+				struct sl_cur in = half == 0 ? sl_cur_of(stream, cut)
+							     : sl_cur_of(stream + cut, w.len - cut);
+				struct sl_pdu_ev pdu;
+				while (sl_pdu_next(&dec, &in, &pdu) == SL_OK) {
+					struct sl_msg_ev ev;
+					if (pdu.type != SL_PDU_EV_PDV)
+						continue;
+					enum sl_status st = sl_msg_next(&msg, &pdu.pdv, &ev);
+					if (st == SL_OK)
+						hear(&ev, &pdu.pdv);
+					assert_true(st == SL_OK || st == SL_AGAIN);
+				}
+			}
+			assert_int_equal(heard.commands, 1);
+			assert_int_equal(heard.ends, 1);
+			assert_int_equal(heard.data_len, 20);
+			assert_memory_equal(heard.data, data, 20);
+		}
+	}
+}
+
 static void U11_empty_fragments_mean_nothing(void **state)
 {
 	(void)state;
@@ -306,6 +347,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(U11_any_cut_gives_the_same_message),
+		cmocka_unit_test(U11_the_decoders_slices_make_the_same_message),
 		cmocka_unit_test(U11_empty_fragments_mean_nothing),
 		cmocka_unit_test(D2_0101_means_no_data_set_and_the_next_message_follows),
 		cmocka_unit_test(U11_a_context_that_was_not_accepted_aborts),

@@ -187,6 +187,15 @@ static void a_placeholder_proof_is_invalid(void **state)
 	assert_int_equal(decode(space, n, &r, &len), SL_E_CORRUPT);
 }
 
+static void our_header_without_its_proof_is_not_a_strangers(void **state)
+{
+	(void)state;
+	struct sl_p10 h = sample(), r;
+	size_t n = encode(&h), len;
+	memcpy(space + n - SL_PROOF_LEN - 12, "\x8\0\5\0CS\0\0", 8); /* the data set, too early */
+	assert_int_equal(decode(space, n, &r, &len), SL_E_CORRUPT);
+}
+
 static void a_newer_layout_is_told_apart_from_damage(void **state)
 {
 	(void)state;
@@ -301,6 +310,7 @@ int main(void)
 		cmocka_unit_test(a_torn_header_is_never_believed),
 		cmocka_unit_test(any_flipped_bit_is_noticed),
 		cmocka_unit_test(a_placeholder_proof_is_invalid),
+		cmocka_unit_test(our_header_without_its_proof_is_not_a_strangers),
 		cmocka_unit_test(a_newer_layout_is_told_apart_from_damage),
 		cmocka_unit_test(foreign_headers_are_read_whatever_their_group_length),
 		cmocka_unit_test(lengths_that_lie_stay_inside),
