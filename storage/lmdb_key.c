@@ -66,7 +66,7 @@ struct nibbles {
 static void put_nibble(struct nibbles *nb, unsigned v)
 {
 	if (nb->half)
-		sl_wbuf_u8(nb->w, (uint8_t)(nb->first << 4 | v));
+		sl_wbuf_u8(nb->w, (uint8_t)((unsigned)nb->first << 4 | v));
 	else
 		nb->first = (uint8_t)v;
 	nb->half = !nb->half;
