@@ -659,7 +659,7 @@ static void mutated_requests_tell_the_same_in_any_split(void **state)
 			  "54 00 {{'1.4'} 01 01} 55 00 {'V'} 56 00 {{'1.4'} 02 00}"
 			  "57 00 {{'1.5'} {'1.6'} {{'1.7'}}} 58 00 {02 01 {'u'} {'p'}}}");
 	end(&sound);
-	for (int round = 0; round < 400; round++) {
+	for (int round = 0; round < 150; round++) {
 		struct wire w = {NULL, 0};
 		wire_add(&w, sound.p, sound.n);
 		for (uint32_t k = wire_random(&seed) % 3 + 1; k > 0; k--)

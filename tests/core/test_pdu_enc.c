@@ -213,6 +213,23 @@ static void U8_the_largest_acceptance_fits_its_constant(void **state)
 	free(got);
 }
 
+static void D8_an_item_over_64_KiB_is_not_written(void **state)
+{
+	(void)state;
+	static uint8_t bytes[4 * 65536], reply[UINT16_MAX];
+	struct sl_wbuf w = sl_wbuf_of(bytes, sizeof(bytes));
+	struct sl_pdu_associate_ac ac = full_ac();
+	ac.user.identity_reply = reply;
+	ac.user.identity_reply_len = 60000;
+	sl_pdu_encode_ac(&w, &ac);
+	assert_false(w.bad);
+	ac.user.identity_reply_len =
+		UINT16_MAX; /* with its own length: one byte and more too long */
+	w = sl_wbuf_of(bytes, sizeof(bytes));
+	sl_pdu_encode_ac(&w, &ac);
+	assert_true(w.bad);
+}
+
 static void U8_request_round_trips(void **state)
 {
 	(void)state;
@@ -355,6 +372,7 @@ int main(void)
 		cmocka_unit_test(U8_acceptance_has_its_bytes),
 		cmocka_unit_test(D6_D8_D9_optional_sub_items_are_sent_only_when_given),
 		cmocka_unit_test(U8_the_largest_acceptance_fits_its_constant),
+		cmocka_unit_test(D8_an_item_over_64_KiB_is_not_written),
 		cmocka_unit_test(U8_request_round_trips),
 		cmocka_unit_test(U9_fragments_obey_the_peers_maximum),
 		cmocka_unit_test(U11_pdv_header_has_its_bytes),

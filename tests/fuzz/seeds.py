@@ -1,4 +1,4 @@
-"""Writes starting inputs for the fuzzers: seeds.py FOLDER makes FOLDER/fuzz_cmd, fuzz_msg, fuzz_p10.
+"""Writes starting inputs for the fuzzers: seeds.py FOLDER makes a folder in FOLDER for each.
 
 Then: build-fuzz/fuzz/fuzz_cmd -max_total_time=60 FOLDER/fuzz_cmd
 SPDX-License-Identifier: Apache-2.0
@@ -55,7 +55,37 @@ PART10 = bytes(128) + b"DICM" + b"".join([
     meta(0x12, b"UI", b"1.9"), meta(0x16, b"AE", b"OTHER"), meta(0x100, b"UI", b"1.8"),
     meta(0x102, b"OB", bytes(64))]) + b"\x08\0\x05\0CS\0\0"
 
+
+
+def item(kind, value):
+    return struct.pack(">BBH", kind, 0, len(value)) + value
+
+
+def uid16(value):
+    return struct.pack(">H", len(value)) + value
+
+
+def pdu(kind, value):
+    return struct.pack(">BBI", kind, 0, len(value)) + value
+
+
+TITLES = b"\0\1\0\0" + b"ANY-SCP".ljust(16) + b"STORESCU".ljust(16) + bytes(32)
+USER = item(0x50, b"".join([
+    item(0x51, struct.pack(">I", 16384)), item(0x52, b"1.2.3"), item(0x53, b"\0\1\0\1"),
+    item(0x54, uid16(b"1.4") + b"\1\1"), item(0x55, b"NAME"), item(0x56, uid16(b"1.4") + b"\2\0"),
+    item(0x57, uid16(b"1.5") + uid16(b"1.6") + uid16(uid16(b"1.7") + uid16(b"1.8"))),
+    item(0x58, b"\2\1" + uid16(b"user") + uid16(b"pass")), item(0x59, uid16(b"reply")),
+    item(0x7F, b"?")]))
+RQ = pdu(1, TITLES + item(0x10, b"1.2.840.10008.3.1.1.1") + item(
+    0x20, b"\1\0\0\0" + item(0x30, b"1.2.840.10008.1.1") + item(0x40, b"1.2.840.10008.1.2")) + USER)
+AC = pdu(2, TITLES + item(0x21, b"\1\0\0\0" + item(0x40, b"1.2.840.10008.1.2")) + item(
+    0x21, b"\3\0\3\0" + item(0x40, b"")) + USER)
+PDATA = pdu(4, struct.pack(">IBB", 6, 1, 3) + b"abcd" + struct.pack(">IBB", 3, 1, 0) + b"e")
+FOURS = b"".join(pdu(kind, b"\0\1\2\3") for kind in (3, 5, 6, 7))
+
 SEEDS = {
+    "fuzz_pdu": [bytes([split]) + p for split in (0, 4, 28)
+                 for p in (RQ, AC, PDATA, FOURS, RQ + PDATA + FOURS)],
     "fuzz_cmd": [STORE, ECHO, CANCEL, RSP],
     "fuzz_msg": [slices(1, 1, STORE, 200) + slices(1, 0, b"data" * 30, 50) + slices(3, 1, ECHO, 9),
                  slices(3, 1, CANCEL, 255) + slices(3, 1, RSP, 255)],
