@@ -204,6 +204,11 @@ static void on_element(struct sl_elem *e, struct sl_elem_head *h)
 	uint8_t bits, encoding;
 	if (!fit_in(e, h))
 		return;
+	if (e->depth == 0 && e->has_pixels && h->vr == 0 && h->tag < 0x7FE00010 &&
+		(e->encoding & SL_ELEM_EXPLICIT_LE)) {
+		sl_elem_tree_broken(e, SL_ELEM_FLAW_TRAILING); /* neither a VR nor its turn */
+		return;
+	}
 	if (e->depth == 0 && !e->has_pixels &&
 		(h->tag == 0x7FE00008 || h->tag == 0x7FE00009 || h->tag == 0x7FE00010)) {
 		e->has_pixels = true;
@@ -309,7 +314,11 @@ static void take_header(struct sl_elem *e, struct sl_cur *in)
 	size_t n = sl_min(want - e->head_len, left);
 	memcpy(e->head + e->head_len, sl_cur_take(in, n), n);
 	e->head_len = (uint8_t)(e->head_len + n);
-	if (e->head_len == want && on_header(e, e->head, want) != 0)
+	if (e->head_len < want)
+		return;
+	size_t took = on_header(e, e->head, want);
+	sl_assert(took == 0 || took == want);
+	if (took != 0)
 		e->head_len = 0;
 }
 

@@ -104,9 +104,9 @@ static enum sl_status read_implicit(struct sl_elem_head *h, const uint8_t *b)
 }
 
 /* Reads an explicit header with a VR of two letters. PS3.5 7.1.2: VRs to come are long ones; but an
- * unknown VR whose reserved bytes are not zero is taken to be a short one. */
-static enum sl_status read_explicit(
-	struct sl_elem_head *h, const uint8_t *b, size_t n, const struct sl_elem_place *place)
+ * unknown VR whose reserved bytes are not zero is taken to be a short one. Those of a known one are not
+ * looked at. Eight bytes must do for the decision: what comes after them may be value already. */
+static enum sl_status read_explicit(struct sl_elem_head *h, const uint8_t *b, size_t n)
 {
 	h->encoding |= EXPLICIT;
 	h->vr = vr_of(b + 4);
@@ -117,9 +117,6 @@ static enum sl_status read_explicit(
 		return SL_AGAIN;
 	h->len = u32_of(b + 8, h->encoding);
 	h->size = SL_ELEM_HEAD_LONG;
-	if (!is_reserved_zero && h->len != SL_ELEM_UNDEFINED &&
-		(h->len > PLAUSIBLE_LEN_ODD || !fits(place, SL_ELEM_HEAD_LONG, h->len)))
-		return read_short(h, b); /* a long VR written with a 16-bit length */
 	return SL_OK;
 }
 
@@ -205,7 +202,6 @@ enum sl_status sl_elem_head_decode(
 		h->tag = tag_of(b, h->encoding);
 	}
 	if (h->encoding & EXPLICIT)
-		return is_letters(b + 4) ? read_explicit(h, b, n, place) : read_odd(h, b, place);
-	return is_explicit_after_all(h, b, place) ? read_explicit(h, b, n, place)
-						  : read_implicit(h, b);
+		return is_letters(b + 4) ? read_explicit(h, b, n) : read_odd(h, b, place);
+	return is_explicit_after_all(h, b, place) ? read_explicit(h, b, n) : read_implicit(h, b);
 }

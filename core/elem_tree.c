@@ -11,7 +11,7 @@ enum {
 	PIECES = SL_ELEM_FRAME_PIECES,
 	GUESS = SL_ELEM_FRAME_GUESS,
 	SOFT = SL_ELEM_FRAME_SOFT,
-	ITEM_BITS = ITEM | ITEM_OPEN | ITEM_NEW
+	ITEM_ENDS = ITEM | ITEM_NEW
 };
 
 static void set(struct sl_elem_frame *f, unsigned bits)
@@ -100,7 +100,7 @@ void sl_elem_tree_settle(struct sl_elem *e)
 				return;
 			if (f->bits & ITEM_OPEN)
 				sl_elem_tree_note(e, SL_ELEM_FLAW_NO_DELIMITER);
-			clear(f, ITEM_BITS);
+			clear(f, ITEM_ENDS);
 		}
 		if (e->pos < f->end)
 			return;
@@ -142,6 +142,7 @@ static void open_item(struct sl_elem *e, struct sl_elem_frame *f, uint32_t len)
 		}
 		sl_elem_tree_note(e, SL_ELEM_FLAW_ITEM_OVERRUN);
 	}
+	clear(f, ITEM_OPEN);
 	set(f, SEEN | ITEM | ITEM_NEW | (is_open ? ITEM_OPEN : 0));
 	f->item_end = is_open ? f->end : sl_min64(e->pos + len, f->end);
 	f->item_encoding = f->encoding;
@@ -160,6 +161,18 @@ static void open_piece(struct sl_elem *e, struct sl_elem_frame *f, uint32_t len)
 	if (len > f->end - e->pos)
 		sl_elem_tree_note(e, SL_ELEM_FLAW_ITEM_OVERRUN);
 	sl_elem_tree_skip(e, sl_min64(e->pos + len, f->end));
+}
+
+/* An item delimiter where an item must be. After an item of defined length nobody needs it. After one
+ * that had its own, it ends the item around this sequence, whose own delimiter is missing. */
+static void on_item_end(struct sl_elem *e, const struct sl_elem_frame *f)
+{
+	const unsigned both = OPEN | ITEM_OPEN;
+	if (e->depth < 2 || (f->bits & both) != both || !(f[-1].bits & ITEM_OPEN))
+		return;
+	sl_elem_tree_note(e, SL_ELEM_FLAW_NO_DELIMITER);
+	e->depth--;
+	clear(sl_elem_tree_top(e), ITEM_ENDS);
 }
 
 void sl_elem_tree_item(struct sl_elem *e, const struct sl_elem_head *h)
@@ -183,8 +196,10 @@ void sl_elem_tree_item(struct sl_elem *e, const struct sl_elem_head *h)
 			e->depth--;
 		return;
 	}
-	if (h->tag == SL_TAG_ITEM_END)
-		return; /* nobody needs it after an item of defined length */
+	if (h->tag == SL_TAG_ITEM_END) {
+		on_item_end(e, f);
+		return;
+	}
 	/* OB or OW of undefined length outside of group 7FE0 may hold items that are no fragments */
 	if ((f->bits & PIECES) && h->len == SL_ELEM_UNDEFINED && f->tag >> 16 != 0x7FE0)
 		clear(f, PIECES);
@@ -204,7 +219,7 @@ void sl_elem_tree_delimiter(struct sl_elem *e, const struct sl_elem_head *h)
 	}
 	if (h->tag == SL_TAG_ITEM_END) {
 		if (f->bits & ITEM_OPEN)
-			clear(f, ITEM_BITS);
+			clear(f, ITEM_ENDS);
 		return;
 	}
 	if ((f->bits & SOFT) || (h->tag != SL_TAG_ITEM && h->tag != SL_TAG_SEQUENCE_END)) {
@@ -214,7 +229,7 @@ void sl_elem_tree_delimiter(struct sl_elem *e, const struct sl_elem_head *h)
 	/* the next item, or the end of the sequence, inside an item: that one ends here */
 	sl_elem_tree_note(
 		e, f->bits & ITEM_OPEN ? SL_ELEM_FLAW_NO_DELIMITER : SL_ELEM_FLAW_ITEM_OVERRUN);
-	clear(f, ITEM_BITS);
+	clear(f, ITEM_ENDS);
 	sl_elem_tree_item(e, h);
 }
 

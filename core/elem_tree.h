@@ -22,12 +22,13 @@ enum sl_elem_state {
 };
 
 enum sl_elem_frame_bit {
-	SL_ELEM_FRAME_OPEN = 1 << 0,      /* undefined length */
-	SL_ELEM_FRAME_ITEM = 1 << 1,      /* an item is open */
-	SL_ELEM_FRAME_ITEM_OPEN = 1 << 2, /* that item's length is undefined */
-	SL_ELEM_FRAME_ITEM_NEW = 1 << 3,  /* that item's first element is still to come */
-	SL_ELEM_FRAME_SEEN = 1 << 4,      /* there was an item */
-	SL_ELEM_FRAME_PIECES = 1 << 5,    /* fragments: items hold bytes, not elements; PS3.5 A.4 */
+	SL_ELEM_FRAME_OPEN = 1 << 0, /* undefined length */
+	SL_ELEM_FRAME_ITEM = 1 << 1, /* an item is open */
+	SL_ELEM_FRAME_ITEM_OPEN =
+		1 << 2, /* that item's length is (or the last one's was) undefined */
+	SL_ELEM_FRAME_ITEM_NEW = 1 << 3, /* that item's first element is still to come */
+	SL_ELEM_FRAME_SEEN = 1 << 4,     /* there was an item */
+	SL_ELEM_FRAME_PIECES = 1 << 5,   /* fragments: items hold bytes, not elements; PS3.5 A.4 */
 	SL_ELEM_FRAME_GUESS = 1 << 6,
 	SL_ELEM_FRAME_SOFT = 1 << 7
 };

@@ -157,6 +157,7 @@ enum sl_status sl_inflate_feed(
 			return SL_OK;
 		int rc = inflateInit2(&inf->z, is_wrapped(inf->head) ? WRAPPED : RAW);
 		sl_assert(rc == Z_OK);
+		e->limits.value_len = UINT64_MAX; /* inf->left bounds it; a bomb is kept as it came */
 		inf->stage = RUNNING;
 		enum sl_status st = run(inf, e, inf->head, sizeof(inf->head));
 		if (st != SL_OK)

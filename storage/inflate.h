@@ -3,7 +3,8 @@
  * The object is stored as it came; this only lets the walker look inside (PS3.5 A.5, raw deflate; the
  * zlib and gzip wrappers that some devices add are taken too). It stops looking when Pixel Data is
  * reached or `max` bytes came out (dicom.inflate_max): such an object is indexed by what is known by then.
- * A broken stream makes the object unsound (SL_ELEM_FLAW_BAD_DEFLATE, _TRUNCATED_DEFLATE).
+ * The limit on one value does not apply. A broken stream makes the object unsound
+ * (SL_ELEM_FLAW_BAD_DEFLATE, SL_ELEM_FLAW_TRUNCATED_DEFLATE).
  *
  * Memory: everything lives in sl_inflate_memory() bytes that the caller hands in (48 KiB: zlib's state,
  * its 32 KiB window, a small piece of output); zlib's allocator is a pointer into them, so nothing is
