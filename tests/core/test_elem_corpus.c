@@ -51,7 +51,7 @@ static int on_file(const char *path, const struct stat *sb, int type, struct FTW
 		walk_file(&f, &whole);
 		count.files++;
 		/* a DICOMDIR begins with group 0004 and has no UIDs of its own; one is broken on purpose */
-		bool is_dicomdir = f.len > f.at && f.bytes[f.at] == 4;
+		bool is_dicomdir = f.len > f.at + 1 && (f.bytes[f.at] | f.bytes[f.at + 1]) == 4;
 		bool is_broken = strstr(path, "DICOMDIR-nooffset") != NULL;
 		bool is_unsound = whole.e.flaw != SL_ELEM_FLAW_NONE && !is_broken;
 		bool lacks_identity = !sl_elem_has_identity(&whole.e) && !is_dicomdir;
