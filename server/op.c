@@ -77,6 +77,8 @@ void sl_op_append(struct sl_op *op, struct sl_part *part)
 void sl_op_finish(struct sl_op *op, struct sl_part *last, uint64_t extra_bytes)
 {
 	sl_assert(last == NULL || sl_op_has_room(op));
+	if (last != NULL)
+		atomic_fetch_add_explicit(&op->in_flight, 1, memory_order_relaxed);
 	sl_sm_move(&op->stage, SL_OP_DECIDING);
 	sl_ingest_finish(&op->object, last, extra_bytes);
 }

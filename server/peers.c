@@ -127,12 +127,7 @@ static const struct sl_peer *match(
 
 static void grant_of(struct sl_peer_grant *grant, const struct sl_peer *peer)
 {
-	*grant = (struct sl_peer_grant){
-		.services = peer->services,
-		.duplicates = peer->duplicates,
-		.prefer_n = peer->prefer_n,
-	};
-	memcpy(grant->prefer, peer->prefer, sizeof(grant->prefer));
+	*grant = (struct sl_peer_grant){.duplicates = peer->duplicates, .nego = peer->nego};
 }
 
 /* With the lock held. */
@@ -140,13 +135,13 @@ static enum sl_peer_verdict admit(struct sl_peers *p, const struct sl_ae *callin
 	const uint8_t addr[16], struct sl_peer_grant *grant)
 {
 	bool is_known;
+	grant_of(grant, &p->unlisted);
 	const struct sl_peer *peer = match(p, calling, addr, &is_known);
 	if (peer == NULL) {
 		if (is_known)
 			return SL_PEER_ELSEWHERE;
 		if (!p->accepts_unknown && !(p->peer_n == 0 && sl_net_is_loopback(addr)))
 			return SL_PEER_UNKNOWN;
-		grant_of(grant, &p->unlisted);
 		return SL_PEER_ADMITTED;
 	}
 	uint32_t *open_n = &p->open_n[first_of(p, calling) - p->peer];
@@ -162,9 +157,8 @@ static enum sl_peer_verdict admit(struct sl_peers *p, const struct sl_ae *callin
 enum sl_peer_verdict sl_peers_admit(struct sl_peers *p, const struct sl_ae *calling,
 	const struct sockaddr *from, struct sl_peer_grant *grant)
 {
-	uint8_t addr[16];
-	if (!sl_net_addr(from, addr))
-		return SL_PEER_UNKNOWN;
+	uint8_t addr[16] = {0}; /* an unknown family comes from nowhere */
+	(void)!sl_net_addr(from, addr);
 	pthread_mutex_lock(&p->lock);
 	enum sl_peer_verdict verdict = admit(p, calling, addr, grant);
 	pthread_mutex_unlock(&p->lock);

@@ -13,15 +13,12 @@
 #include <sys/socket.h>
 
 #include "core/ae.h"
+#include "core/nego.h"
 #include "core/status.h"
-#include "core/uid.h"
 #include "storage/ingest.h"
 
-#define SL_PEERS_MAX       256
-#define SL_PEER_NETS_MAX   16
-#define SL_PEER_PREFER_MAX 16
-
-enum sl_peer_service { SL_PEER_ECHO = 1 << 0, SL_PEER_STORE = 1 << 1 };
+#define SL_PEERS_MAX     256
+#define SL_PEER_NETS_MAX 16
 
 /* A network: IPv6, or IPv4 mapped into ::ffff:0:0/96. */
 struct sl_net {
@@ -33,21 +30,17 @@ struct sl_net {
 struct sl_peer {
 	struct sl_ae ae_title;
 	struct sl_net from[SL_PEER_NETS_MAX];
-	size_t from_n;                            /* 0 = from anywhere */
-	uint32_t max_associations;                /* 0 = as many as we have */
-	uint32_t services;                        /* enum sl_peer_service bits */
-	enum sl_duplicates duplicates;            /* storage.duplicates already filled in */
-	struct sl_uid prefer[SL_PEER_PREFER_MAX]; /* transfer syntaxes to choose first */
-	size_t prefer_n;                          /* 0 = as everybody */
+	size_t from_n;                 /* 0 = from anywhere */
+	uint32_t max_associations;     /* 0 = as many as we have */
+	enum sl_duplicates duplicates; /* storage.duplicates already filled in */
+	struct sl_nego_policy nego;    /* its services and preferred transfer syntaxes */
 };
 
 /* What an association of a peer may do; a copy, good until the association ends. */
 struct sl_peer_grant {
 	struct sl_ae ae_title;
-	uint32_t services;
 	enum sl_duplicates duplicates;
-	struct sl_uid prefer[SL_PEER_PREFER_MAX];
-	size_t prefer_n;
+	struct sl_nego_policy nego;
 	bool is_listed; /* counted; to be given back */
 };
 
@@ -83,7 +76,8 @@ void sl_peers_fini(struct sl_peers *p);
  * counting for their title. */
 void sl_peers_configure(struct sl_peers *p, const struct sl_peers_conf *conf);
 
-/* Asks for one association; *grant is filled when ADMITTED, and is to be given back once.
+/* Asks for one association; *grant is filled when ADMITTED, and is to be given back once. Otherwise
+ * it is that of an unlisted peer, so that negotiation can go on and fail as it would for anybody.
  * Without any [[peer]], loopback may always come. */
 enum sl_peer_verdict sl_peers_admit(struct sl_peers *p, const struct sl_ae *calling,
 	const struct sockaddr *from, struct sl_peer_grant *grant);

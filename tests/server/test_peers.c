@@ -95,7 +95,7 @@ static struct sl_peers_conf open_to(bool accepts_unknown, const struct sl_peer *
 {
 	return (struct sl_peers_conf){
 		.accepts_unknown = accepts_unknown,
-		.unlisted = {.services = SL_PEER_ECHO | SL_PEER_STORE, .duplicates = SL_DUP_REFUSE},
+		.unlisted = {.nego = {.served = 3}, .duplicates = SL_DUP_REFUSE},
 		.peer = peer,
 		.peer_n = n,
 	};
@@ -123,22 +123,22 @@ static void U5_listed_peers_come_from_their_addresses_only(void **state)
 		{.ae_title = sl_ae_of("CT1"),
 			.from = {net("10.1.0.0", 16)},
 			.from_n = 1,
-			.services = SL_PEER_STORE,
+			.nego = {.served = 1},
 			.duplicates = SL_DUP_FIRST},
 		{.ae_title = sl_ae_of("CT1"),
 			.from = {net("10.2.0.0", 16)},
 			.from_n = 1,
-			.services = SL_PEER_ECHO},
-		{.ae_title = sl_ae_of("ROAMER"), .services = SL_PEER_ECHO},
+			.nego = {.served = 2}},
+		{.ae_title = sl_ae_of("ROAMER"), .nego = {.served = 2}},
 	};
 	struct sl_peers_conf conf = open_to(false, list, 3);
 	assert_int_equal(sl_peers_init(&peers, &conf), SL_OK);
 	struct sl_peer_grant grant;
 	assert_int_equal(ask(&peers, "CT1", "10.1.2.3", &grant), SL_PEER_ADMITTED);
-	assert_int_equal(grant.services, SL_PEER_STORE);
+	assert_int_equal(grant.nego.served, 1);
 	assert_int_equal(grant.duplicates, SL_DUP_FIRST);
 	assert_int_equal(ask(&peers, "CT1", "10.2.2.3", &grant), SL_PEER_ADMITTED);
-	assert_int_equal(grant.services, SL_PEER_ECHO);
+	assert_int_equal(grant.nego.served, 2);
 	assert_int_equal(ask(&peers, "CT1", "10.3.2.3", NULL), SL_PEER_ELSEWHERE);
 	assert_int_equal(ask(&peers, "ct1", "10.1.2.3", NULL), SL_PEER_UNKNOWN); /* case counts */
 	assert_int_equal(ask(&peers, "ROAMER", "2001:db8::9", NULL), SL_PEER_ADMITTED);
