@@ -117,6 +117,11 @@ struct sl_nego_node {
 	bool congested;         /* the pool is too short for one more association */
 };
 
+/* How each goes through table 9-10, from Sta2 at the request's END:
+ *   ACCEPT  Evt6 (AE-6: go), Evt7 (AE-7)
+ *   REJECT  Evt6 (AE-6: go), Evt8 (AE-8); for sources 2 and 3 Evt6 (AE-6: other). Same bytes.
+ *   ABORT   Evt6 (AE-6: go), Evt19 in Sta3 (AA-8): a provider's abort that carries the reason, where
+ *           Evt19 in Sta2 (AA-1) would send a user's abort, which has none. */
 enum sl_nego_verdict { SL_NEGO_ACCEPT, SL_NEGO_REJECT, SL_NEGO_ABORT };
 
 struct sl_nego_decision {
