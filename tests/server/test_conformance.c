@@ -154,7 +154,20 @@ static void S11_every_status_we_send_is_there_with_its_condition(void **state)
 	char *text = print(&opts);
 	check_statuses(text, "##### N.7.3.2.5 ", "## N.8 ", SL_DSTAT_FOR_STORE);
 	check_statuses(text, "##### N.7.3.2.1 ", "##### N.7.3.2.5 ", SL_DSTAT_FOR_ECHO);
-	assert_null(strstr(text, "| B000 |")); /* S3 */
+	free(text);
+}
+
+static void S3_coercion_is_neither_stated_nor_ever_answered(void **state)
+{
+	(void)state;
+	struct sl_nego_policy policy = policy_of();
+	struct sl_conformance_opts opts = opts_of(&policy);
+	char *text = print(&opts);
+	const struct sl_dstat_row *coerced = sl_dstat_find(0xB000, SL_DSTAT_FOR_STORE);
+	assert_non_null(coerced);
+	assert_string_equal(coerced->sent_when, "");
+	assert_null(strstr(text, "| B000 |"));
+	assert_non_null(strstr(text, "| Attribute coercion | none |\n"));
 	free(text);
 }
 
@@ -256,6 +269,7 @@ int main(void)
 		cmocka_unit_test(S11_every_sop_class_is_in_its_table_once),
 		cmocka_unit_test(S11_transfer_syntaxes_stand_in_the_order_of_choice),
 		cmocka_unit_test(S11_every_status_we_send_is_there_with_its_condition),
+		cmocka_unit_test(S3_coercion_is_neither_stated_nor_ever_answered),
 		cmocka_unit_test(S11_every_refusal_is_there),
 		cmocka_unit_test(S11_limits_are_the_configured_ones),
 		cmocka_unit_test(S11_switches_change_what_is_said),
