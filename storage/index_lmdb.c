@@ -151,7 +151,7 @@ enum sl_status sl_index_lmdb_open(
 {
 	*out = NULL;
 	if (options->batch_max == 0 || options->batch_max > 1000000 || options->readers > 1000 ||
-		options->map_size < 256 * SL_KIB)
+		options->map_size < SL_MIB)
 		return sl_fail(diag, SL_E_CONFIG, 0, "index/open",
 			"index.map_size, index.batch or the number of readers is out of range");
 	struct sl_index_lmdb *ix = calloc(1, sizeof(*ix));

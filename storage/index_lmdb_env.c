@@ -20,7 +20,8 @@ enum {
 	PATH_MAX_LEN = 4096,
 	SPARE_READERS =
 		16, /* slots for tools that look in from another process, and for ourselves */
-	HEADROOM_PAGES = 16384, /* kept for removals: 64 MiB, or an eighth of a small map */
+	HEADROOM_PAGES = 16384, /* kept for removals: 64 MiB, or an eighth of a small map... */
+	HEADROOM_MIN = 64,      /* ...but what one removal copies, twice */
 	PAGES_AN_OBJECT =
 		2, /* what a reservation promises: rows of a new patient, study and series at
 			      * their caps fit in two pages, an ordinary instance takes 1/30 of one */
@@ -171,7 +172,7 @@ static enum sl_status fill_holes(struct sl_index_lmdb *ix, struct sl_diag *diag)
 		return sl_index_lmdb_error(rc, "lmdb/info", diag);
 	ix->page_size = stat.ms_psize;
 	ix->map_pages = info.me_mapsize / stat.ms_psize;
-	ix->headroom_pages = sl_min64(HEADROOM_PAGES, ix->map_pages / 8);
+	ix->headroom_pages = sl_max64(HEADROOM_MIN, sl_min64(HEADROOM_PAGES, ix->map_pages / 8));
 	off_t needed = (off_t)((info.me_last_pgno + 1) * stat.ms_psize);
 	if (fstat(fd, &file) != 0 || (file.st_size < needed && ftruncate(fd, needed) != 0))
 		return sl_index_lmdb_error(errno, "lmdb/extend", diag);

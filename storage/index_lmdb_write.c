@@ -419,7 +419,8 @@ static enum sl_status put_record(struct sl_index_txn *t, struct sl_index_lmdb_ba
 	return SL_OK;
 }
 
-/* Removals must find room when stores do not: a batch does not begin in what is kept for them. */
+/* Removals must find room when stores do not: a batch neither begins in the pages that are kept for
+ * them... */
 static enum sl_status check_room(struct sl_index_lmdb *ix, struct sl_diag *diag)
 {
 	const struct sl_index_snapshot *s = &ix->snapshot; /* the writer alone writes it */
@@ -427,6 +428,26 @@ static enum sl_status check_room(struct sl_index_lmdb *ix, struct sl_diag *diag)
 	if (untouched + s->pages_free >= ix->headroom_pages)
 		return SL_OK;
 	return sl_index_lmdb_error(MDB_MAP_FULL, "index/room", diag);
+}
+
+/* ...nor ends in them. */
+static enum sl_status check_room_left(struct sl_index_txn *t)
+{
+	enum { FREE_LIST = 0, MAIN_TREE = 1, META_PAGES = 2 };
+	uint64_t used = META_PAGES;
+	for (size_t i = 0; i < SL_TREE_N + 2; i++) {
+		MDB_stat stat;
+		MDB_dbi dbi = i < SL_TREE_N    ? t->ix->tree[i]
+			      : i == SL_TREE_N ? FREE_LIST
+					       : MAIN_TREE;
+		int rc = mdb_stat(t->txn, dbi, &stat);
+		if (rc != 0)
+			return sl_index_lmdb_error(rc, "lmdb/stat", t->diag);
+		used += stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages;
+	}
+	if (used + t->ix->headroom_pages <= t->ix->map_pages)
+		return SL_OK;
+	return sl_index_lmdb_error(MDB_MAP_FULL, "index/room", t->diag);
 }
 
 enum sl_status sl_index_lmdb_put_batch(struct sl_index *base,
@@ -458,5 +479,7 @@ enum sl_status sl_index_lmdb_put_batch(struct sl_index *base,
 		st = put_record(&t, b, records[b->order[i]], &results[b->order[i]]);
 	if (st == SL_OK)
 		st = leave_study(&t, b);
+	if (st == SL_OK)
+		st = check_room_left(&t);
 	return sl_index_lmdb_end(&t, st);
 }
