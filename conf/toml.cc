@@ -5,6 +5,17 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "conf/toml.h"
 
+/* toml++ 3.3 asserts what a broken file can break (a key that begins with a dot), and where NDEBUG is
+ * set it promises the same to the compiler. Here, in every build, it is one more syntax error. */
+struct broken_assertion {
+};
+static constexpr void toml_assert(bool holds)
+{
+	if (!holds)
+		throw broken_assertion{};
+}
+#undef NDEBUG
+#define TOML_ASSERT(expr)      toml_assert(static_cast<bool>(expr))
 #define TOML_HEADER_ONLY       1
 #define TOML_ENABLE_FORMATTERS 0
 #define TOML_MAX_NESTED_VALUES 16
@@ -134,16 +145,54 @@ void fail(sl_toml_error *error, const toml::source_position &at, const char *tex
 	snprintf(error->text, sizeof(error->text), "%s", text);
 }
 
+bool breaks(std::string_view text)
+{
+	try {
+		static_cast<void>(toml::parse(text));
+	} catch (const broken_assertion &) {
+		return true;
+	} catch (...) {
+	}
+	return false;
+}
+
+// The line that breaks an assertion, which comes without a place: the parser goes forward only, so the
+// shortest text of whole lines that breaks it ends there.
+uint32_t broken_line(std::string_view text)
+{
+	std::vector<size_t> ends; // of each line, one past its newline
+	for (size_t i = 0; i < text.size(); i++)
+		if (text[i] == '\n' || i + 1 == text.size())
+			ends.push_back(i + 1);
+	size_t low = 0, high = ends.size(); // breaks with `high` lines, not with `low`
+	while (high - low > 1) {
+		const size_t middle = (low + high) / 2;
+		(breaks(text.substr(0, ends[middle - 1])) ? high : low) = middle;
+	}
+	return static_cast<uint32_t>(high);
+}
+
+// Throws whatever the parser throws.
+std::unique_ptr<sl_toml> parse(std::string_view text)
+{
+	auto doc = std::make_unique<sl_toml>();
+	const toml::table root = toml::parse(text);
+	walk(*doc, root, "", SL_TOML_NO_TABLE, 0);
+	return doc;
+}
+
 } // namespace
 
 sl_toml *sl_toml_parse(const char *text, size_t n, sl_toml_error *error)
 {
 	memset(error, 0, sizeof(*error));
+	const std::string_view bytes(text, n);
 	try {
-		auto doc = std::make_unique<sl_toml>();
-		const toml::table root = toml::parse(std::string_view(text, n));
-		walk(*doc, root, "", SL_TOML_NO_TABLE, 0);
-		return doc.release();
+		try {
+			return parse(bytes).release();
+		} catch (const broken_assertion &) {
+			fail(error, {broken_line(bytes), 1}, "this line cannot be read as TOML");
+		}
 	} catch (const toml::parse_error &e) {
 		fail(error, e.source().begin, std::string(e.description()).c_str());
 	} catch (const too_deep &e) {
