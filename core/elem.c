@@ -214,6 +214,10 @@ static void on_element(struct sl_elem *e, struct sl_elem_head *h)
 		e->has_pixels = true;
 		e->pixels_at = e->pos;
 		e->pixels_len = h->len == SL_ELEM_UNDEFINED ? UINT64_MAX : h->len;
+		if (e->ends_at_pixels) {
+			e->state = SL_ELEM_IN_REST;
+			return;
+		}
 	}
 	if (is_sequence(e, h, &bits, &encoding)) {
 		sl_elem_tree_push(e, h, bits, encoding);

@@ -78,6 +78,8 @@ struct sl_elem {
 	struct sl_elem_limits limits;
 	struct sl_record *record; /* borrowed until sl_elem_end(); filled in place */
 
+	bool ends_at_pixels; /* may be set after init: stop when Pixel Data is reached */
+
 	/* What was found; valid at any time, complete after sl_elem_end(). */
 	struct sl_uid uid[SL_ELEM_UID_N];
 	uint8_t uid_found[SL_ELEM_UID_N]; /* enum sl_elem_found */

@@ -105,16 +105,15 @@ static bool run_piece(struct sl_inflate *inf, struct sl_elem *e, enum sl_status 
 	size_t got = (size_t)(inf->z.next_out - inf->piece);
 	inf->left -= got;
 	*st = sl_elem_feed(e, inf->piece, got);
-	if (*st != SL_OK || sl_elem_is_done(e)) {
-		inf->stage = OFF;
-	} else if (rc == Z_STREAM_END) {
-		inf->stage = AFTER_END;
-	} else if (rc != Z_OK && rc != Z_BUF_ERROR) {
-		spoil(inf, e, SL_ELEM_FLAW_BAD_DEFLATE);
-	} else if (e->has_pixels || inf->left == 0) {
+	if (inf->left == 0)
 		sl_elem_stop(e);
+	/* in this order, so that the outcome does not depend on how much came at once */
+	if (*st != SL_OK || sl_elem_is_done(e))
 		inf->stage = OFF;
-	}
+	else if (rc == Z_STREAM_END)
+		inf->stage = AFTER_END;
+	else if (rc != Z_OK && rc != Z_BUF_ERROR)
+		spoil(inf, e, SL_ELEM_FLAW_BAD_DEFLATE);
 	return inf->stage == RUNNING;
 }
 
@@ -157,7 +156,9 @@ enum sl_status sl_inflate_feed(
 			return SL_OK;
 		int rc = inflateInit2(&inf->z, is_wrapped(inf->head) ? WRAPPED : RAW);
 		sl_assert(rc == Z_OK);
-		e->limits.value_len = UINT64_MAX; /* inf->left bounds it; a bomb is kept as it came */
+		e->ends_at_pixels = true;
+		e->limits.value_len =
+			UINT64_MAX; /* inf->left bounds it; a bomb is kept as it came */
 		inf->stage = RUNNING;
 		enum sl_status st = run(inf, e, inf->head, sizeof(inf->head));
 		if (st != SL_OK)

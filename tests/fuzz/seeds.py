@@ -3,6 +3,7 @@
 Then: build-fuzz/fuzz/fuzz_cmd -max_total_time=60 FOLDER/fuzz_cmd
 SPDX-License-Identifier: Apache-2.0
 """
+import os
 import struct
 import sys
 from pathlib import Path
@@ -91,6 +92,34 @@ SEEDS = {
                  slices(3, 1, CANCEL, 255) + slices(3, 1, RSP, 255)],
     "fuzz_p10": [PART10],
 }
+
+
+def data_set(part10):
+    """The data set of a Part 10 file of the corpus, as fuzz_elem.c reads it; None for others."""
+    if part10[128:132] != b"DICM":
+        return None
+    at, syntax = 132, b""
+    while part10[at:at + 2] == b"\2\0":
+        is_long = part10[at + 4:at + 6] in (b"OB", b"UN")
+        head = 12 if is_long else 8
+        size = int.from_bytes(part10[at + head - (4 if is_long else 2):at + head], "little")
+        if part10[at + 2:at + 4] == b"\x10\0":
+            syntax = part10[at + 8:at + 8 + size].rstrip(b"\0 ")
+        at += head + size
+    kind = {b"1.2.840.10008.1.2": 0, b"1.2.840.10008.1.2.2": 3,
+            b"1.2.840.10008.1.2.1.99": 5}.get(syntax, 1)
+    return bytes([kind, at & 0xFF]) + part10[at:]
+
+
+def corpus():
+    """The small data sets of the corpus, if it is there."""
+    default = Path(__file__).resolve().parents[3] / "shared" / "corpus"
+    root = Path(os.environ.get("SLUICE_CORPUS", default))
+    small = (f for f in sorted(root.rglob("*")) if f.is_file() and 132 < f.stat().st_size < 12000)
+    return [seed for seed in (data_set(f.read_bytes()) for f in small) if seed]
+
+
+SEEDS["fuzz_elem"] = corpus()
 
 
 def main():
