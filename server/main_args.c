@@ -1,0 +1,135 @@
+/* Options of sluiced, and the modes that only print.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "server/main_args.h"
+
+#include <getopt.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "server/conformance.h"
+#include "server/main_conf.h"
+
+static const char usage[] = "usage: sluiced [--config FILE] [--set key=value ...]\n"
+			    "               [--check-config | --print-config | --print-conformance "
+			    "| --version | --help]\n";
+
+static const char text[] =
+	"\n"
+	"A DICOM Storage SCP: keeps what it is sent, exactly, and says so only when it is "
+	"durable.\n"
+	"\n"
+	"  --config FILE         TOML configuration; without it every key has its default\n"
+	"  --set key=value       overrides one key; may be repeated\n"
+	"  --check-config        checks the configuration, prints what it needs and allows\n"
+	"  --print-config        prints the effective configuration\n"
+	"  --print-sample        prints the sample configuration with all explanations\n"
+	"  --print-conformance   prints the DICOM conformance statement\n"
+	"  --version, --help\n"
+	"\n"
+	"Signals: TERM stops (again: at once), HUP reloads, USR1 opens the log file anew.\n"
+	"Exit: 0 clean stop, 1 failure at run time, 2 usage or configuration, 70 storage failed.\n"
+	"\n"
+	"Keys:\n";
+
+enum sl_main_mode sl_main_args_parse(struct sl_main_args *args, int argc, char **argv)
+{
+	enum { CONFIG = 1000, SET };
+	static const struct option options[] = {
+		{"config", required_argument, NULL, CONFIG},
+		{"set", required_argument, NULL, SET},
+		{"check-config", no_argument, NULL, SL_MAIN_CHECK_CONFIG},
+		{"print-config", no_argument, NULL, SL_MAIN_PRINT_CONFIG},
+		{"print-sample", no_argument, NULL, SL_MAIN_PRINT_SAMPLE},
+		{"print-manual", no_argument, NULL, SL_MAIN_PRINT_MANUAL},
+		{"print-conformance", no_argument, NULL, SL_MAIN_PRINT_CONFORMANCE},
+		{"help", no_argument, NULL, SL_MAIN_HELP},
+		{"version", no_argument, NULL, SL_MAIN_VERSION},
+		{NULL, 0, NULL, 0},
+	};
+	enum sl_main_mode mode = SL_MAIN_RUN;
+	int option;
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (option == '?') {
+			fputs(usage, stderr);
+			return SL_MAIN_USAGE;
+		} else if (option == CONFIG) {
+			args->config = optarg;
+		} else if (option == SET && args->sets_n < SL_MAIN_SETS_MAX) {
+			args->sets[args->sets_n++] = optarg;
+		} else if (option == SET) {
+			fprintf(stderr, "sluiced: more than %d --set\n", SL_MAIN_SETS_MAX);
+			return SL_MAIN_USAGE;
+		} else {
+			mode = (enum sl_main_mode)option;
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "sluiced: what is \"%s\"?\n%s", argv[optind], usage);
+		return SL_MAIN_USAGE;
+	}
+	if (mode == SL_MAIN_HELP) {
+		fputs(usage, stdout);
+		fputs(text, stdout);
+		sl_conf_help(stdout);
+	} else if (mode == SL_MAIN_VERSION) {
+		puts("sluiced " SL_VERSION);
+	}
+	return mode;
+}
+
+/* What the configuration buys, in the words of an operator. */
+static void print_check(const struct sl_conf *conf, const struct sl_main_conf *c)
+{
+	const struct sl_limits_memory *m = &c->memory;
+	char low[32], high[32], full[32];
+	sl_main_conf_mark(&conf->storage.low_watermark, low, sizeof(low));
+	sl_main_conf_mark(&conf->storage.high_watermark, high, sizeof(high));
+	sl_main_conf_mark(&conf->storage.full_watermark, full, sizeof(full));
+	printf("configuration: good\n");
+	printf("memory: pool %u x %zu KiB = %" PRIu64 " MiB, connections %" PRIu64
+	       " MiB, tables %" PRIu64 " MiB; ceiling %" PRIu64 " MiB\n",
+		c->server.buffers, c->server.buffer_size / SL_KIB, m->pool / SL_MIB,
+		m->associations / SL_MIB, m->tables / SL_MIB, m->ceiling / SL_MIB);
+	printf("pool: an object up to %zu KiB is one write, a larger one streams through 2 buffers "
+	       "at a "
+	       "time; %u objects can be on their way to the disk at once, the others wait their "
+	       "turn\n",
+		c->server.buffer_size / SL_KIB, c->server.buffers);
+	printf("associations: %u at once, %" PRIu64 " open files needed\n",
+		c->server.max_associations, c->descriptors);
+	printf("disk: marks %s, %s, %s; objects up to %" PRIu64 " MiB\n", low, high, full,
+		c->storage.ingest.max_object / SL_MIB);
+	if (!c->storage.is_durable)
+		printf("durability: NONE: a power cut loses acknowledged objects\n");
+	printf("pool.buffer_size fits when the heartbeat gives no advice; it knows the sizes that "
+	       "come\n");
+}
+
+static void print_conformance(const struct sl_main_conf *c)
+{
+	const struct sl_conformance_opts opts = {
+		.ae_title = c->server.ae_title,
+		.port = c->server.listen.port,
+		.max_pdu = c->server.max_pdu,
+		.max_associations = c->server.max_associations,
+		.artim_ms = c->server.assoc.artim_ms,
+		.idle_ms = c->server.assoc.idle_ms,
+	};
+	sl_conformance_print(stdout, &opts);
+}
+
+bool sl_main_print(
+	enum sl_main_mode mode, const struct sl_conf *conf, const struct sl_main_conf *main_conf)
+{
+	if (mode == SL_MAIN_CHECK_CONFIG)
+		print_check(conf, main_conf);
+	else if (mode == SL_MAIN_PRINT_CONFIG)
+		sl_conf_print(conf, stdout);
+	else if (mode == SL_MAIN_PRINT_SAMPLE)
+		sl_conf_sample(stdout);
+	else if (mode == SL_MAIN_PRINT_MANUAL)
+		sl_conf_manual(stdout);
+	else
+		print_conformance(main_conf);
+	return fflush(stdout) == 0 && !ferror(stdout);
+}
