@@ -19,7 +19,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "server/conformance.h"
 #include "server/env.h"
 #include "server/heartbeat.h"
 #include "server/main_args.h"
@@ -209,7 +208,7 @@ static void reload(struct node *n)
 		sl_log_str(&l, "text", n->errors.items[i].text);
 		sl_log_end(&l);
 	}
-	if (st != SL_OK) {
+	if (st != SL_OK || !sl_main_conf_check(&n->fresh, stderr)) {
 		sl_log_begin(&l, n->log, SL_LOG_ERROR, "config.kept");
 		sl_log_str(&l, "why", "the new configuration has errors; the running one stays");
 		sl_log_end(&l);
@@ -361,6 +360,8 @@ int main(int argc, char **argv)
 		sl_conf_errors_print(&n->errors, stderr);
 		goto out;
 	}
+	if (!sl_main_conf_check(&n->conf, stderr))
+		goto out;
 	sl_main_conf_fill(&n->main_conf, &n->conf, &sl_env_system);
 	if (mode != SL_MAIN_RUN) {
 		code = sl_main_print(mode, &n->conf, &n->main_conf) ? EXIT_CLEAN : EXIT_RUN;

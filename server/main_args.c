@@ -105,15 +105,28 @@ static void print_check(const struct sl_conf *conf, const struct sl_main_conf *c
 	       "come\n");
 }
 
-static void print_conformance(const struct sl_main_conf *c)
+static void print_conformance(const struct sl_conf *conf, const struct sl_main_conf *c)
 {
 	const struct sl_conformance_opts opts = {
-		.ae_title = c->server.ae_title,
+		.policy = &c->peers.unlisted.nego,
+		.version = SL_VERSION,
+		.ae_title = c->server.ae_title.s,
+		.check_called_ae = c->server.assoc.checks_called_ae,
+		.accept_unknown_peers = c->peers.accepts_unknown,
 		.port = c->server.listen.port,
-		.max_pdu = c->server.max_pdu,
 		.max_associations = c->server.max_associations,
+		.max_pdu = c->server.max_pdu,
 		.artim_ms = c->server.assoc.artim_ms,
 		.idle_ms = c->server.assoc.idle_ms,
+		.min_rate = c->server.assoc.min_rate,
+		.min_rate_window_ms = c->server.assoc.min_rate_window_ms,
+		.max_object = c->storage.ingest.max_object,
+		.limits = c->storage.ingest.elem,
+		.durable = c->storage.is_durable,
+		.duplicates = "refuse",
+		.unsound = conf->storage.unsound == SL_CONF_UNSOUND_KEEP   ? "keep"
+			   : conf->storage.unsound == SL_CONF_UNSOUND_WARN ? "warn"
+									   : "refuse",
 	};
 	sl_conformance_print(stdout, &opts);
 }
@@ -130,6 +143,6 @@ bool sl_main_print(
 	else if (mode == SL_MAIN_PRINT_MANUAL)
 		sl_conf_manual(stdout);
 	else
-		print_conformance(main_conf);
+		print_conformance(conf, main_conf);
 	return fflush(stdout) == 0 && !ferror(stdout);
 }

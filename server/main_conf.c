@@ -47,47 +47,50 @@ static enum sl_duplicates duplicates_of(
 	return SL_DUP_REFUSE;
 }
 
-static uint32_t services_of(uint32_t mask)
+/* What is accepted of a peer, and which transfer syntaxes first. A UID that cannot be preferred was
+ * named by sl_main_conf_check(). */
+static void fill_policy(struct sl_nego_policy *policy, const struct sl_conf *conf,
+	uint32_t services, const sl_conf_syntax_t *prefer, size_t prefer_n)
 {
-	uint32_t services = 0;
-	if ((mask & 1U << SL_CONF_SERVICE_ECHO) != 0)
-		services |= SL_PEER_ECHO;
-	if ((mask & 1U << SL_CONF_SERVICE_STORE) != 0)
-		services |= SL_PEER_STORE;
-	return services;
+	struct sl_uid uids[SL_REGISTRY_TS_MAX];
+	size_t bad;
+	sl_nego_policy_init(policy);
+	policy->accept_unknown_classes = conf->dicom.accept_unknown_sop_classes;
+	policy->async_max = SL_ASSOC_WINDOW;
+	if ((services & 1U << SL_CONF_SERVICE_ECHO) == 0)
+		policy->served &= ~(1U << SL_SOP_VERIFICATION);
+	if ((services & 1U << SL_CONF_SERVICE_STORE) == 0)
+		policy->served &= ~(1U << SL_SOP_STORAGE);
+	(void)!sl_nego_policy_prefer(
+		policy, uids, uids_of(uids, SL_ARRAY_N(uids), prefer, prefer_n), &bad);
 }
 
 static void fill_peer(
 	struct sl_peer *out, const struct sl_conf_peer *peer, const struct sl_conf *conf)
 {
+	const sl_conf_syntax_t *prefer = peer->prefer_n > 0 ? peer->prefer : conf->dicom.prefer;
+	size_t prefer_n = peer->prefer_n > 0 ? peer->prefer_n : conf->dicom.prefer_n;
 	out->ae_title = ae_of(peer->ae_title);
 	for (size_t i = 0; i < peer->from_n && i < SL_PEER_NETS_MAX; i++)
 		out->from[out->from_n++] = sl_net_of(
 			peer->from[i].is_v6, peer->from[i].addr, peer->from[i].prefix_len);
 	out->max_associations = (uint32_t)peer->max_associations;
-	out->services = services_of(peer->services);
 	out->duplicates = duplicates_of(peer->duplicates, conf->storage.duplicates);
-	out->prefer_n = uids_of(out->prefer, SL_PEER_PREFER_MAX, peer->prefer, peer->prefer_n);
+	fill_policy(&out->nego, conf, peer->services, prefer, prefer_n);
 }
 
 static void fill_peers(struct sl_main_conf *out, const struct sl_conf *conf)
 {
 	struct sl_peers_conf *peers = &out->peers;
 	peers->accepts_unknown = conf->dicom.accept_unknown_peers;
-	peers->unlisted.services = SL_PEER_ECHO | SL_PEER_STORE;
 	peers->unlisted.duplicates =
 		duplicates_of(SL_CONF_PEER_DUPLICATES_INHERIT, conf->storage.duplicates);
-	peers->unlisted.prefer_n = uids_of(peers->unlisted.prefer, SL_PEER_PREFER_MAX,
-		conf->dicom.prefer, conf->dicom.prefer_n);
+	fill_policy(
+		&peers->unlisted.nego, conf, UINT32_MAX, conf->dicom.prefer, conf->dicom.prefer_n);
 	peers->peer_n = sl_min(conf->peer_n, SL_PEERS_MAX);
 	peers->peer = out->peer;
-	for (size_t i = 0; i < peers->peer_n; i++) {
+	for (size_t i = 0; i < peers->peer_n; i++)
 		fill_peer(&out->peer[i], &conf->peer[i], conf);
-		if (out->peer[i].prefer_n > 0)
-			continue;
-		memcpy(out->peer[i].prefer, peers->unlisted.prefer, sizeof(out->peer[i].prefer));
-		out->peer[i].prefer_n = peers->unlisted.prefer_n;
-	}
 }
 
 static void fill_server(struct sl_server_conf *out, const struct sl_conf *conf)
@@ -108,7 +111,6 @@ static void fill_server(struct sl_server_conf *out, const struct sl_conf *conf)
 	for (size_t i = 0; i < dicom->ae_aliases_n && i < SL_ASSOC_ALIASES; i++)
 		assoc->ae_aliases[assoc->ae_aliases_n++] = ae_of(dicom->ae_aliases[i]);
 	assoc->checks_called_ae = dicom->check_called_ae;
-	assoc->accepts_unknown_classes = dicom->accept_unknown_sop_classes;
 	assoc->artim_ms = (uint32_t)dicom->artim_timeout;
 	assoc->idle_ms = (uint32_t)dicom->idle_timeout;
 	assoc->min_rate = (uint32_t)dicom->min_rate;
@@ -204,4 +206,30 @@ void sl_main_conf_mark(const struct sl_conf_mark *mark, char *buf, size_t cap)
 		snprintf(buf, cap, "free %" PRIu64 "MiB", mark->free_bytes / SL_MIB);
 	else
 		snprintf(buf, cap, "%u.%02u%%", mark->hundredths / 100, mark->hundredths % 100);
+}
+
+/* One list of preferred transfer syntaxes. */
+static bool check_prefer(
+	const char *whose, const sl_conf_syntax_t *prefer, size_t prefer_n, FILE *err)
+{
+	struct sl_uid uids[SL_REGISTRY_TS_MAX];
+	struct sl_nego_policy policy;
+	size_t bad;
+	sl_nego_policy_init(&policy);
+	size_t n = uids_of(uids, SL_ARRAY_N(uids), prefer, prefer_n);
+	enum sl_status st = sl_nego_policy_prefer(&policy, uids, n, &bad);
+	if (st == SL_OK)
+		return true;
+	fprintf(err, "%s: prefer: %s %s\n", whose, uids[bad].s,
+		st == SL_E_EXISTS ? "comes twice" : "is not a transfer syntax we could accept");
+	return false;
+}
+
+bool sl_main_conf_check(const struct sl_conf *conf, FILE *err)
+{
+	bool good = check_prefer("dicom", conf->dicom.prefer, conf->dicom.prefer_n, err);
+	for (size_t i = 0; i < conf->peer_n; i++)
+		good &= check_prefer(
+			conf->peer[i].ae_title, conf->peer[i].prefer, conf->peer[i].prefer_n, err);
+	return good;
 }

@@ -24,5 +24,8 @@ struct sl_main_conf {
 void sl_main_conf_fill(
 	struct sl_main_conf *out, const struct sl_conf *conf, const struct sl_env *env);
 
+/* What needs the registry to be checked: preferred transfer syntaxes. Complains to err. */
+SL_MUST bool sl_main_conf_check(const struct sl_conf *conf, FILE *err);
+
 /* "75%" or "free 20GiB", into buf. */
 void sl_main_conf_mark(const struct sl_conf_mark *mark, char *buf, size_t cap);
