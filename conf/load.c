@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "conf/near.h"
+#include "conf/scan.h"
 #include "conf/value.h"
 
 struct load {
@@ -135,23 +136,6 @@ static void on_value(struct load *l, const struct sl_toml_entry *e)
 	}
 }
 
-/* Line and column of the first line that is too long; false when there is none. */
-static bool find_long_line(const char *text, size_t n, struct sl_conf_pos *pos)
-{
-	size_t start = 0;
-	pos->line = 1;
-	pos->column = SL_CONF_LINE_MAX + 1;
-	for (size_t i = 0; i < n; i++) {
-		if (text[i] == '\n') {
-			start = i + 1;
-			pos->line++;
-		} else if (i - start >= SL_CONF_LINE_MAX) {
-			return true;
-		}
-	}
-	return false;
-}
-
 static int by_place(const void *a, const void *b)
 {
 	const struct sl_toml_entry *x = *(const struct sl_toml_entry *const *)a;
@@ -188,16 +172,16 @@ static void parse(struct sl_conf *conf, const char *name, const char *text, size
 	struct sl_conf_errors *errors)
 {
 	struct load l = {.conf = conf, .name = name, .errors = errors};
-	struct sl_conf_pos pos = {0};
+	struct sl_conf_pos pos;
+	const char *why = NULL;
 	struct sl_toml_error error;
 	if (n > SL_CONF_FILE_MAX) {
 		sl_conf_complain(
 			errors, name, NULL, "is longer than %zu bytes", (size_t)SL_CONF_FILE_MAX);
 		return;
 	}
-	if (find_long_line(text, n, &pos)) {
-		sl_conf_complain(
-			errors, name, &pos, "a line is longer than %d bytes", SL_CONF_LINE_MAX);
+	if (!sl_scan_text(text, n, &pos, &why)) {
+		sl_conf_complain(errors, name, &pos, "%s", why);
 		return;
 	}
 	struct sl_toml *doc = sl_toml_parse(text, n, &error);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "conf/near.h"
+#include "conf/scan.h"
 #include "conf/value.h"
 
 static const struct sl_conf_pos at_set = {.is_set = true};
@@ -26,6 +27,12 @@ static struct sl_toml *parse_value(
 	size_t entries_n = 0;
 	if (n < 0 || (size_t)n >= sizeof(text)) {
 		snprintf(error->text, sizeof(error->text), "is too long");
+		return NULL;
+	}
+	const char *why = NULL;
+	struct sl_conf_pos pos;
+	if (!sl_scan_text(text, (size_t)n, &pos, &why)) {
+		snprintf(error->text, sizeof(error->text), "%s", why);
 		return NULL;
 	}
 	struct sl_toml *doc = sl_toml_parse(text, (size_t)n, error);

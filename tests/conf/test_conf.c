@@ -94,6 +94,28 @@ static void broken_toml_is_one_error_with_its_place(void **state)
 	}
 }
 
+static void characters_beyond_ascii_belong_in_quotes(void **state)
+{
+	struct conf_fixture *f = *state;
+	static const struct {
+		const char *text, *error; /* NULL: good */
+	} rows[] = {
+		{"\xef\xbb\xbf# \xc3\xa4\n[storage] # \xc3\xa4\nroot = \"\xc3\xa4\"\n", NULL},
+		{"[storage]\nroot = '\xc3\xa4\\'\ngroup = '''a-b'''\n", NULL},
+		{"[storage]\nroot = \"\"\"\\\n   \\\"\xc3\xa4\"\"\"\"\n", NULL},
+		{"[storage]\n\xc3\xa4 = 1\n", "f:2:1: a character that belongs in quotes"},
+		{"[storage]\nroot = \"\\\"\" \xc3\xa4\n",
+			"f:2:13: a character that belongs in quotes"},
+		{"a = \"\"\"\n\"\"\"\"\n\xd9\xab", "f:3:1: a character that belongs in quotes"},
+	};
+	for (size_t i = 0; i < SL_ARRAY_N(rows); i++) {
+		assert_int_equal(
+			conf_parse(f, rows[i].text), rows[i].error == NULL ? SL_OK : SL_E_CONFIG);
+		if (rows[i].error != NULL)
+			conf_assert_error(f, 0, rows[i].error);
+	}
+}
+
 static void more_errors_than_places_are_counted(void **state)
 {
 	struct conf_fixture *f = *state;
@@ -480,6 +502,7 @@ int main(void)
 		CONF_TEST(an_empty_file_is_the_defaults),
 		CONF_TEST(all_errors_come_at_once_each_with_its_place),
 		CONF_TEST(broken_toml_is_one_error_with_its_place),
+		CONF_TEST(characters_beyond_ascii_belong_in_quotes),
 		CONF_TEST(more_errors_than_places_are_counted),
 		CONF_TEST(control_characters_do_not_reach_the_terminal),
 		CONF_TEST(garbage_is_refused_and_survived),
