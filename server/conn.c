@@ -4,6 +4,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -140,6 +141,15 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 	*buf = uv_buf_init((char *)at, (unsigned)n);
 }
 
+/* A peer with Nagle on (storescu, as shipped) holds the data set back until its small command PDU is
+ * acknowledged, which the kernel would put off by 40 ms. So what is small and not to be answered yet is
+ * acknowledged at once. The option is not sticky: the kernel takes it as "now". */
+static void acknowledge_now(struct sl_conn *c)
+{
+	int on = 1;
+	(void)setsockopt(c->fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
+}
+
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
 	struct sl_conn *c = stream->data;
@@ -158,6 +168,8 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 	sl_stats_add(&stats_of(c)->net_bytes_in, (uint64_t)n);
 	sl_intake_filled(&c->intake, (size_t)n, uv_now(&c->loop->uv));
 	sl_conn_pump(c);
+	if (n < SL_CONN_SMALL && c->is_reading)
+		acknowledge_now(c);
 }
 
 /* Reads exactly when there is room. */

@@ -28,6 +28,7 @@
 
 #define SL_CONN_OUT      (8 * SL_KIB) /* bytes that wait for a peer to read */
 #define SL_CONN_OUT_ROOM 4608         /* free bytes of it that parsing on demands */
+#define SL_CONN_SMALL    1400 /* bytes of a read that may be one small PDU, see acknowledge_now() */
 #define SL_CONN_STALL_MS 4500 /* a peer that takes none of our bytes is cut off then, within 5 s */
 
 struct sl_loop;
