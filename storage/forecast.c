@@ -43,10 +43,9 @@ void sl_forecast_feed(struct sl_forecast *f, uint64_t now_ns, uint64_t used)
 	f->now_ns = now_ns;
 	if (is_stale(f, now_ns, used))
 		f->n = 0;
-	bool has_grown = f->n > 0 && used >= sample(f, f->n - 1)->used + f->quantum;
-	if (f->n == 1 && !has_grown)
+	if (f->n == 1 && used <= sample(f, 0)->used)
 		f->n = 0; /* still quiet: the ground moves with the looks */
-	if (f->n == 0 || has_grown)
+	if (f->n == 0 || used >= sample(f, f->n - 1)->used + f->quantum)
 		push(f, now_ns, used);
 }
 
