@@ -1,8 +1,8 @@
 /* The disk threads: one queue, one lock, as many threads as configured.
  *
  * Disk work takes milliseconds, the lock nanoseconds, so one queue is enough and keeps the order of
- * submission exact. On stop the queue is drained; a thread leaves only when nothing is queued and
- * nobody runs, because a running job may still submit another.
+ * submission exact. On stop the queue is drained: a thread leaves when it finds nothing queued, and a
+ * job that submits another has its own thread come back for it.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "storage/ioq.h"
 
@@ -26,7 +26,7 @@ struct sl_ioq {
 static struct sl_job *next_job(struct sl_ioq *q)
 {
 	while (sl_list_is_empty(&q->jobs)) {
-		if (q->is_stopping && q->stats.running == 0)
+		if (q->is_stopping)
 			return NULL;
 		pthread_cond_wait(&q->wake, &q->lock);
 	}
@@ -49,8 +49,6 @@ static void *thread_main(void *arg)
 		pthread_mutex_lock(&q->lock);
 		q->stats.running--;
 		q->stats.done++;
-		if (q->is_stopping && q->stats.running == 0)
-			pthread_cond_broadcast(&q->wake); /* let the idle ones leave too */
 	}
 	pthread_mutex_unlock(&q->lock);
 	return NULL;

@@ -42,7 +42,8 @@ SL_MUST enum sl_status sl_ioq_start(struct sl_ioq **out, unsigned threads,
 /* Queues a job; runs it once. Any thread. */
 void sl_ioq_submit(struct sl_ioq *q, struct sl_job *job);
 
-/* Runs what is queued to the end (also what those jobs submit), then joins the threads and frees. */
+/* Runs what is queued to the end (also what those jobs submit), then joins the threads and frees.
+ * Nobody else submits any more. */
 void sl_ioq_stop(struct sl_ioq *q);
 
 struct sl_ioq_stats sl_ioq_stats(struct sl_ioq *q);

@@ -95,7 +95,9 @@ static void what_stops_is_not_filling(void **state)
 	struct fill x = fill_of(512 * SL_KIB);
 	fill_for(&x, 60, 20e6);
 	assert_rate(&x, 20e6);
-	fill_for(&x, 61, 0);
+	fill_for(&x, 30, 0); /* 60 seconds of filling in 90 */
+	assert_true(sl_forecast_rate(&x.f) < 15e6 && sl_forecast_rate(&x.f) > 12e6);
+	fill_for(&x, 31, 0);
 	assert_true(sl_forecast_rate(&x.f) == 0);
 	assert_int_equal(sl_forecast_seconds(&x.f, 1), -1);
 }

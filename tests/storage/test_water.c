@@ -268,7 +268,9 @@ static void a_look_that_fails_changes_nothing(void **state)
 	assert_int_equal(sl_water_reserve(x.w, 550000 - EXTRA + 1, &d), SL_E_FULL);
 	sl_water_enospc(x.w);
 	assert_int_equal(sl_water_look(x.w, &d), SL_E_IO);
+	sl_water_configure(x.w, &x.conf);
 	assert_state(&x, SL_WATER_REFUSING, "enospc");
+	assert_int_equal(sl_water_reserve(x.w, 1, &d), SL_E_FULL);
 	x.is_broken = false;
 	look(&x);
 	assert_state(&x, SL_WATER_OK, "");
