@@ -145,6 +145,21 @@ static void two_buffers_one_list_and_no_move_across(void **state)
 	sl_part_release(&f->part); /* empty: nothing happens */
 }
 
+/* An owner that reads into free room lower down in its buffer again: listed, never written over. */
+static void a_crumb_never_moves_up(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t *b = f->s->base, low[8];
+	for (int i = 0; i < SL_PART_IOV / 2 + 1; i++)
+		assert_int_equal(sl_part_add(&f->part, b + 4096 + i * 20, 8), SL_OK);
+	uint16_t before = f->part.iov_n;
+	memcpy(low, b, 8);
+	assert_int_equal(sl_part_add(&f->part, b, 8), SL_OK);
+	assert_int_equal(f->part.iov_n, before + 1);
+	assert_memory_equal(f->part.iov[before].iov_base, low, 8);
+	assert_ptr_equal(f->part.iov[before].iov_base, b);
+}
+
 static void an_areas_part_moves_into_a_buffers(void **state)
 {
 	struct fixture *f = *state;
@@ -184,6 +199,7 @@ int main(void)
 		CASE(crumbs_move_down_once_the_table_is_half_full),
 		CASE(a_full_table_says_so_and_stays_as_it_is),
 		CASE(two_buffers_one_list_and_no_move_across),
+		CASE(a_crumb_never_moves_up),
 		CASE(an_areas_part_moves_into_a_buffers),
 		CASE(bytes_of_another_buffer_are_a_mistake),
 	};

@@ -575,17 +575,17 @@ static void *keep_looking(void *arg)
 static void F21_64_senders_at_once_never_run_past_full(void **state)
 {
 	(void)state;
-	static struct sender s[65];
+	static struct sender s[66]; /* the last two look */
 	static struct world x;
 	atomic_bool is_over = false, is_past_full = false;
 	uint64_t stored = 0;
 	world_init(&x, 100000000);
 	world_open(&x);
-	for (unsigned i = 0; i < 65; i++) {
+	for (unsigned i = 0; i < 66; i++) {
 		s[i] = (struct sender){
 			.x = &x, .is_over = &is_over, .is_past_full = &is_past_full, .seed = i + 1};
 		assert_int_equal(pthread_create(&s[i].id, NULL,
-					 i == 64 ? keep_looking : send_objects, &s[i]),
+					 i >= 64 ? keep_looking : send_objects, &s[i]),
 			0);
 	}
 	for (int i = 0; i < 64; i++) {
@@ -594,6 +594,7 @@ static void F21_64_senders_at_once_never_run_past_full(void **state)
 	}
 	atomic_store(&is_over, true);
 	pthread_join(s[64].id, NULL);
+	pthread_join(s[65].id, NULL);
 	assert_false(is_past_full);
 	assert_true(stored > 60000000); /* and the disk was used */
 	look(&x);
