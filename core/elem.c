@@ -19,13 +19,6 @@ _Static_assert(TARGET_NONE <= UINT8_MAX, "a target is one byte");
 #include "core/attrs.def"
 #undef SL_ATTR
 
-static const uint32_t uid_tags[SL_ELEM_UID_N] = {
-	[SL_ELEM_UID_CLASS] = 0x00080016,
-	[SL_ELEM_UID_INSTANCE] = 0x00080018,
-	[SL_ELEM_UID_STUDY] = 0x0020000D,
-	[SL_ELEM_UID_SERIES] = 0x0020000E,
-};
-
 static const struct {
 	const char *name, *words;
 } flaws[SL_ELEM_FLAW_N] = {
@@ -72,24 +65,38 @@ static bool is_zero(const uint8_t *b, size_t n)
 
 /* ---- values ------------------------------------------------------------------------------------ */
 
+/* Where a top-level value goes. */
+static uint8_t target_of_tag(uint32_t tag)
+{
+	switch (tag) {
+	case 0x00080016:
+		return TARGET_UID + SL_ELEM_UID_CLASS;
+	case 0x00080018:
+		return TARGET_UID + SL_ELEM_UID_INSTANCE;
+	case 0x0020000D:
+		return TARGET_UID + SL_ELEM_UID_STUDY;
+	case 0x0020000E:
+		return TARGET_UID + SL_ELEM_UID_SERIES;
+#define SL_ATTR(name, tag, level, cap, keyword) \
+	case tag:                               \
+		return SL_ATTR_##name;
+#include "core/attrs.def"
+#undef SL_ATTR
+	}
+	return TARGET_NONE;
+}
+
 /* Where the value of `h` goes. Only what stands at top level describes the object; the exception is the
  * drug, which PET images name inside a sequence (PS3.3 C.8.9.2). */
 static uint8_t target_of(const struct sl_elem *e, const struct sl_elem_head *h)
 {
-	if ((h->vr & SL_ELEM_VR_BINARY) || (h->vr & SL_ELEM_VR_SQ))
+	if (h->vr & (SL_ELEM_VR_BINARY | SL_ELEM_VR_SQ))
 		return TARGET_NONE;
-	if (e->depth == 1)
-		return e->frames[0].tag == TAG_RADIOPHARMACEUTICAL_SEQUENCE &&
-				       h->tag == sl_attrs[SL_ATTR_RADIOPHARMACEUTICAL].tag
-			       ? SL_ATTR_RADIOPHARMACEUTICAL
-			       : TARGET_NONE;
-	if (e->depth != 0 || h->tag < sl_attrs[0].tag || h->tag > sl_attrs[SL_ATTR_N - 1].tag)
-		return TARGET_NONE;
-	for (unsigned i = 0; i < SL_ELEM_UID_N; i++)
-		if (h->tag == uid_tags[i])
-			return (uint8_t)(TARGET_UID + i);
-	enum sl_attr a = sl_attr_find(h->tag);
-	return a == SL_ATTR_N ? TARGET_NONE : (uint8_t)a;
+	if (e->depth == 0)
+		return target_of_tag(h->tag);
+	bool is_drug = e->depth == 1 && e->frames[0].tag == TAG_RADIOPHARMACEUTICAL_SEQUENCE &&
+		       h->tag == sl_attrs[SL_ATTR_RADIOPHARMACEUTICAL].tag;
+	return is_drug ? SL_ATTR_RADIOPHARMACEUTICAL : TARGET_NONE;
 }
 
 /* The part of a value that is looked at: without leading spaces, at most what value[] holds. */
@@ -275,7 +282,8 @@ static size_t on_header(struct sl_elem *e, const uint8_t *b, size_t n)
 		.is_first = f == NULL ? !e->is_begun : (f->bits & SL_ELEM_FRAME_ITEM_NEW) != 0,
 		.room = sl_elem_tree_room(e),
 	};
-	if (f == NULL && e->is_begun && is_zero(b, SL_ELEM_HEAD_SHORT)) {
+	static const uint8_t zeros[SL_ELEM_HEAD_SHORT];
+	if (f == NULL && e->is_begun && memcmp(b, zeros, sizeof(zeros)) == 0) {
 		e->pos += SL_ELEM_HEAD_SHORT;
 		e->state = SL_ELEM_IN_ZEROS;
 		return SL_ELEM_HEAD_SHORT;

@@ -54,18 +54,18 @@ static const uint8_t vrs[26 * 26] = {
 };
 #undef VR
 
-static uint32_t u16_of(const uint8_t *b, unsigned encoding)
+static inline uint32_t u16_of(const uint8_t *b, unsigned encoding)
 {
 	return encoding & BIG ? (uint32_t)b[0] << 8 | b[1] : (uint32_t)b[1] << 8 | b[0];
 }
 
-static uint32_t u32_of(const uint8_t *b, unsigned encoding)
+static inline uint32_t u32_of(const uint8_t *b, unsigned encoding)
 {
 	return encoding & BIG ? u16_of(b, encoding) << 16 | u16_of(b + 2, encoding)
 			      : u16_of(b + 2, encoding) << 16 | u16_of(b, encoding);
 }
 
-static uint32_t tag_of(const uint8_t *b, unsigned encoding)
+static inline uint32_t tag_of(const uint8_t *b, unsigned encoding)
 {
 	return u16_of(b, encoding) << 16 | u16_of(b + 2, encoding);
 }
@@ -78,6 +78,26 @@ static bool is_letters(const uint8_t *vr)
 static uint8_t vr_of(const uint8_t *vr)
 {
 	return is_letters(vr) ? vrs[(vr[0] - 'A') * 26 + (vr[1] - 'A')] : 0;
+}
+
+/* The plain case, nearly all there is: explicit little endian among its own, with a VR that is known.
+ * False when it is not, or is longer than what is here; nothing has happened then. */
+static inline bool read_plain(
+	struct sl_elem_head *h, const uint8_t *b, size_t n, const struct sl_elem_place *place)
+{
+	if (place->encoding != SL_ELEM_EXPLICIT_LE || place->is_first)
+		return false;
+	uint8_t vr = vr_of(b + 4);
+	bool is_long = (vr & SL_ELEM_VR_LONG) != 0;
+	uint32_t tag = tag_of(b, SL_ELEM_EXPLICIT_LE);
+	if (vr == 0 || (is_long && n < SL_ELEM_HEAD_LONG) || SL_TAG_IS_DELIMITER(tag))
+		return false;
+	h->tag = tag;
+	h->len = is_long ? u32_of(b + 8, SL_ELEM_EXPLICIT_LE) : u16_of(b + 6, SL_ELEM_EXPLICIT_LE);
+	h->size = is_long ? SL_ELEM_HEAD_LONG : SL_ELEM_HEAD_SHORT;
+	h->encoding = SL_ELEM_EXPLICIT_LE;
+	h->vr = vr;
+	return true;
 }
 
 /* A value of that length fits behind a header of that size. */
@@ -189,6 +209,8 @@ enum sl_status sl_elem_head_decode(
 	struct sl_elem_head *h, const uint8_t *b, size_t n, const struct sl_elem_place *place)
 {
 	sl_assert(n >= SL_ELEM_HEAD_SHORT);
+	if (read_plain(h, b, n, place))
+		return SL_OK;
 	h->encoding = (uint8_t)place->encoding;
 	h->tag = tag_of(b, h->encoding);
 	if (SL_TAG_IS_DELIMITER(h->tag))

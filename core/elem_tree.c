@@ -29,21 +29,6 @@ static bool is_soft(const struct sl_elem *e)
 	return e->depth > 0 && (e->frames[e->depth - 1].bits & SOFT);
 }
 
-/* The offset of the end around e->pos. */
-static uint64_t end_around(const struct sl_elem *e)
-{
-	if (e->depth == 0)
-		return UINT64_MAX;
-	const struct sl_elem_frame *f = &e->frames[e->depth - 1];
-	return f->bits & ITEM ? f->item_end : f->end;
-}
-
-uint64_t sl_elem_tree_room(const struct sl_elem *e)
-{
-	uint64_t end = end_around(e);
-	return end == UINT64_MAX ? UINT64_MAX : end - e->pos;
-}
-
 void sl_elem_tree_note(struct sl_elem *e, enum sl_elem_flaw flaw)
 {
 	if (is_soft(e) || e->flaw != SL_ELEM_FLAW_NONE)
@@ -84,7 +69,7 @@ void sl_elem_tree_broken(struct sl_elem *e, enum sl_elem_flaw flaw)
 		return;
 	}
 	sl_elem_tree_note(e, flaw);
-	uint64_t end = end_around(e);
+	uint64_t end = sl_elem_tree_end(e);
 	if (end == UINT64_MAX)
 		e->state = SL_ELEM_IN_REST;
 	else
@@ -117,7 +102,7 @@ void sl_elem_tree_push(
 		sl_elem_tree_limit(e, SL_ELEM_FLAW_TOO_DEEP);
 		return;
 	}
-	uint64_t around = end_around(e);
+	uint64_t around = sl_elem_tree_end(e);
 	if (is_soft(e))
 		bits |= SOFT;
 	if (h->len == SL_ELEM_UNDEFINED)

@@ -45,8 +45,21 @@ static inline bool sl_elem_tree_wants_item(const struct sl_elem *e)
 	return e->depth > 0 && !(e->frames[e->depth - 1].bits & SL_ELEM_FRAME_ITEM);
 }
 
-/* Bytes from e->pos to the end around it; UINT64_MAX where no length says. */
-uint64_t sl_elem_tree_room(const struct sl_elem *e);
+/* The offset of the end around e->pos; UINT64_MAX where no length says. */
+static inline uint64_t sl_elem_tree_end(const struct sl_elem *e)
+{
+	if (e->depth == 0)
+		return UINT64_MAX;
+	const struct sl_elem_frame *f = &e->frames[e->depth - 1];
+	return f->bits & SL_ELEM_FRAME_ITEM ? f->item_end : f->end;
+}
+
+/* Bytes from e->pos to there; UINT64_MAX likewise. */
+static inline uint64_t sl_elem_tree_room(const struct sl_elem *e)
+{
+	uint64_t end = sl_elem_tree_end(e);
+	return end == UINT64_MAX ? UINT64_MAX : end - e->pos;
+}
 
 /* Notes a flaw at e->pos; not in soft frames, and only the first. */
 void sl_elem_tree_note(struct sl_elem *e, enum sl_elem_flaw flaw);
