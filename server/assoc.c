@@ -1,333 +1,8 @@
-/* An association; see assoc.h.
+/* An association: its bytes, its clocks, its life; see assoc.h.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "server/assoc.h"
+#include "server/assoc_int.h"
 
-#include "server/conn.h"
-#include "server/loop.h"
-#include "server/server.h"
-
-static void step(struct sl_assoc *a, enum sl_ul_event event);
-
-static struct sl_loop *loop_of(const struct sl_assoc *a)
-{
-	return a->conn->loop;
-}
-
-static struct sl_server *server_of(const struct sl_assoc *a)
-{
-	return a->conn->loop->server;
-}
-
-static uint64_t now_ms(const struct sl_assoc *a)
-{
-	return uv_now(&a->conn->loop->uv);
-}
-
-static bool is_established(const struct sl_assoc *a)
-{
-	return a->state == SL_UL_STA6 || a->state == SL_UL_STA8;
-}
-
-static bool is_ended(const struct sl_assoc *a)
-{
-	return a->state == SL_UL_STA1 || a->state == SL_UL_STA13;
-}
-
-/* ---- the story ------------------------------------------------------------------------------- */
-
-static struct sl_story_who who(const struct sl_assoc *a)
-{
-	return (struct sl_story_who){
-		.nego = &a->nego,
-		.from = &a->conn->from,
-		.waited_ms = a->conn->waited_ms,
-		.max_pdu = server_of(a)->conf.max_pdu,
-		.now_ms = now_ms(a),
-	};
-}
-
-static void ends(struct sl_assoc *a, enum sl_story_end end, const char *why, const char *note)
-{
-	if (a->story.id != 0) /* else it never became an association */
-		sl_story_ends(&a->story, end, why, note, now_ms(a));
-}
-
-bool sl_assoc_is_over(const struct sl_assoc *a)
-{
-	for (size_t i = 0; i < SL_ARRAY_N(a->stores); i++)
-		if (sl_svc_store_is_busy(&a->stores[i]))
-			return false;
-	return is_ended(a);
-}
-
-static void tell_if_over(struct sl_assoc *a)
-{
-	if (!sl_assoc_is_over(a))
-		return;
-	sl_conn_settle_wait(a->conn);
-	struct sl_story_who w = who(a);
-	sl_story_tell(&a->story, &w);
-}
-
-/* ---- what the table's effects do ------------------------------------------------------------- */
-
-/* A peer that leaves no room for this does not read: the connection is of no more use. */
-static void send_pdu(struct sl_assoc *a, const struct sl_wbuf *w)
-{
-	sl_assert(!w->bad);
-	if (sl_conn_send(a->conn, w->base, w->len) == SL_OK)
-		return;
-	ends(a, SL_STORY_TIMEOUT, "peer-does-not-read", NULL);
-	a->is_cut_off = true; /* done at the end of the step */
-}
-
-static struct sl_wbuf scratch(struct sl_assoc *a)
-{
-	return sl_wbuf_of(loop_of(a)->scratch, sizeof(loop_of(a)->scratch));
-}
-
-static void send_ac(struct sl_assoc *a)
-{
-	struct sl_nego_answer *answer = &loop_of(a)->answer;
-	sl_nego_answer(&a->nego, server_of(a)->conf.max_pdu, answer);
-	struct sl_wbuf w = scratch(a);
-	sl_pdu_encode_ac(&w, &answer->ac);
-	send_pdu(a, &w);
-	sl_msg_init(&a->msg);
-	for (unsigned id = 1; id <= 255; id += 2)
-		if (sl_nego_context(&a->nego, (uint8_t)id) != NULL)
-			sl_msg_accept(&a->msg, (uint8_t)id);
-	struct sl_story_who teller = who(a);
-	sl_story_accepted(&a->story, &teller);
-}
-
-static void send_rj(struct sl_assoc *a)
-{
-	struct sl_wbuf w = scratch(a);
-	sl_pdu_encode_rj(&w, a->decision.reject);
-	send_pdu(a, &w);
-}
-
-static void send_release_rp(struct sl_assoc *a)
-{
-	struct sl_wbuf w = scratch(a);
-	sl_pdu_encode_release_rp(&w);
-	send_pdu(a, &w);
-	ends(a, SL_STORY_RELEASE, NULL, NULL);
-}
-
-static void send_abort(struct sl_assoc *a, struct sl_ul_reason reason)
-{
-	struct sl_wbuf w = scratch(a);
-	sl_pdu_encode_abort(&w, reason);
-	send_pdu(a, &w);
-}
-
-static void start_artim(struct sl_assoc *a, enum sl_ul_state next)
-{
-	uint32_t ms = loop_of(a)->conf.artim_ms;
-	if (next == SL_UL_STA13 && a->is_goodbye_short && ms > SL_ASSOC_GOODBYE_MS)
-		ms = SL_ASSOC_GOODBYE_MS;
-	a->artim_left_ms = ms;
-}
-
-static void perform(struct sl_assoc *a, uint32_t effect, enum sl_ul_state next)
-{
-	switch (effect) {
-	case SL_UL_ARTIM_STOP:
-		a->artim_left_ms = 0;
-		break;
-	case SL_UL_SEND_AC:
-		send_ac(a);
-		break;
-	case SL_UL_SEND_RJ:
-		send_rj(a);
-		break;
-	case SL_UL_SEND_PDATA:
-		send_pdu(a, a->sending);
-		break;
-	case SL_UL_SEND_RELEASE_RP:
-		send_release_rp(a);
-		break;
-	case SL_UL_SEND_ABORT_USER:
-		send_abort(a, (struct sl_ul_reason){SL_UL_SOURCE_USER, SL_UL_ABORT_UNSPECIFIED});
-		break;
-	case SL_UL_SEND_ABORT_PROVIDER:
-		send_abort(a, a->reason);
-		break;
-	case SL_UL_INDICATE_PDATA:
-		a->takes_pdata = true;
-		break;
-	case SL_UL_INDICATE_ABORT:
-		ends(a, SL_STORY_ABORT_PEER, NULL, NULL);
-		break;
-	case SL_UL_INDICATE_P_ABORT:
-		ends(a, SL_STORY_RESET, NULL, NULL);
-		break;
-	case SL_UL_ARTIM_START:
-		start_artim(a, next);
-		break;
-	case SL_UL_CLOSE:
-		sl_conn_close(a->conn);
-		break;
-	default:
-		/* INDICATE_ASSOCIATE and INDICATE_RELEASE are answered after the step; the rest is
-		 * the requestor's. */
-		break;
-	}
-}
-
-/* ---- answers to indications ------------------------------------------------------------------ */
-
-/* The association request is here: our answer to the indication in Sta3. */
-static void answer_associate(struct sl_assoc *a)
-{
-	switch (a->decision.verdict) {
-	case SL_NEGO_ACCEPT:
-		step(a, SL_UL_EVT7);
-		break;
-	case SL_NEGO_REJECT:
-		step(a, SL_UL_EVT8);
-		break;
-	case SL_NEGO_ABORT:
-		a->reason = a->decision.abort;
-		step(a, SL_UL_EVT19);
-		break;
-	}
-}
-
-/* In Sta8: every operation that was complete gets its response before the release does. */
-static void answer_release(struct sl_assoc *a)
-{
-	for (size_t i = 0; i < SL_ARRAY_N(a->stores); i++)
-		if (sl_svc_store_is_busy(&a->stores[i]))
-			return;
-	if (a->state == SL_UL_STA8)
-		step(a, SL_UL_EVT14);
-}
-
-void sl_assoc_settled(struct sl_assoc *a)
-{
-	answer_release(a);
-	tell_if_over(a);
-}
-
-/* What the association was granted. */
-static void give_back(struct sl_assoc *a)
-{
-	if (a->has_place)
-		sl_server_give_place(server_of(a));
-	if (a->has_grant)
-		sl_peers_leave(&server_of(a)->peers, &a->grant);
-	a->has_place = a->has_grant = false;
-}
-
-/* One cell of table 9-10. */
-static void step(struct sl_assoc *a, enum sl_ul_event event)
-{
-	struct sl_ul_step cell = sl_ul_step(a->state, event);
-	sl_assert(cell.action != SL_UL_NONE);
-	/* AE-6 asks the service provider; what the user refuses is answered in Sta3 (Evt8). */
-	bool is_refused = cell.action == SL_UL_AE_6 && a->decision.verdict == SL_NEGO_REJECT &&
-			  a->decision.reject.source != 1;
-	struct sl_ul_branch branch = is_refused ? cell.other : cell.go;
-	for (uint32_t left = branch.effects; left != 0; left &= left - 1)
-		perform(a, left & (~left + 1), branch.next);
-	a->state = branch.next;
-	if ((branch.effects & SL_UL_INDICATE_ASSOCIATE) != 0)
-		answer_associate(a);
-	if ((branch.effects & SL_UL_INDICATE_RELEASE) != 0) {
-		sl_svc_abort(a); /* a message that did not come to its end never will */
-		answer_release(a);
-	}
-	if (is_ended(a)) {
-		sl_svc_abort(a);
-		a->held = SL_ASSOC_NOTHING;
-		give_back(a);
-		tell_if_over(a);
-	}
-	if (a->is_cut_off) {
-		a->is_cut_off = false;
-		sl_assoc_on_closed(a);
-	}
-}
-
-/* We end it, as its user. */
-static void abort_by_user(
-	struct sl_assoc *a, enum sl_story_end end, const char *why, const char *note)
-{
-	ends(a, end, why, note);
-	step(a, SL_UL_EVT15);
-}
-
-/* ---- the request ----------------------------------------------------------------------------- */
-
-static bool is_called_recognized(const struct sl_assoc *a)
-{
-	const struct sl_assoc_conf *conf = &loop_of(a)->conf;
-	if (!conf->checks_called_ae || sl_ae_equal(&a->nego.called, &server_of(a)->conf.ae_title))
-		return true;
-	for (size_t i = 0; i < conf->ae_aliases_n; i++)
-		if (sl_ae_equal(&a->nego.called, &conf->ae_aliases[i]))
-			return true;
-	return false;
-}
-
-/* Waiters far beyond what the pool serves in a while: one more would only wait. */
-static bool is_pool_short(struct sl_server *server)
-{
-	struct sl_slab_stats pool = sl_slab_pool_stats(&server->pools.buffers);
-	return pool.waiters >= sl_max(64, (size_t)pool.n * 16);
-}
-
-static void count_refusal(struct sl_assoc *a, struct sl_ul_reject r)
-{
-	struct sl_stats *stats = server_of(a)->stats;
-	_Atomic uint64_t *counter = &stats->rejected_app_context;
-	if (sl_loop_is_stopping(loop_of(a)))
-		counter = &stats->rejected_stopping;
-	else if (r.source == 1 && r.reason == 3)
-		counter = &stats->rejected_calling_ae;
-	else if (r.source == 1 && r.reason == 7)
-		counter = &stats->rejected_called_ae;
-	else if (r.source == 2)
-		counter = &stats->rejected_version;
-	else if (r.source == 3)
-		counter = r.reason == 1 ? &stats->rejected_congested : &stats->rejected_limit;
-	sl_stats_add(counter, 1);
-}
-
-static void decide(struct sl_assoc *a)
-{
-	struct sl_server *server = server_of(a);
-	a->has_place = sl_server_take_place(server);
-	const struct sl_nego_node node = {
-		.calling_permitted =
-			a->verdict == SL_PEER_ADMITTED || a->verdict == SL_PEER_TOO_MANY,
-		.called_recognized = is_called_recognized(a),
-		.limit_reached = !a->has_place || a->verdict == SL_PEER_TOO_MANY,
-		.congested = is_pool_short(server) || sl_loop_is_stopping(loop_of(a)),
-	};
-	a->decision = sl_nego_decide(&a->nego, &a->grant.nego, &node);
-	const char *why = a->decision.why;
-	if (a->decision.verdict == SL_NEGO_ACCEPT)
-		return;
-	if (!node.calling_permitted && a->verdict == SL_PEER_ELSEWHERE)
-		why = "address"; /* on the wire the same as an unknown title */
-	if (a->decision.verdict == SL_NEGO_REJECT)
-		count_refusal(a, a->decision.reject);
-	ends(a, SL_STORY_REFUSED, why, NULL);
-}
-
-/* The titles are here: who is it, and what may it do? */
-static void meet_peer(struct sl_assoc *a)
-{
-	struct sl_server *server = server_of(a);
-	sl_story_begin(&a->story, sl_server_next_id(server), a->conn->opened_ms);
-	a->verdict = sl_peers_admit(&server->peers, &a->nego.calling,
-		(const struct sockaddr *)&a->conn->from, &a->grant);
-	a->has_grant = true;
-}
+/* ---- PDUs ------------------------------------------------------------------------------------ */
 
 static void on_item(struct sl_assoc *a, const struct sl_pdu_ev *ev)
 {
@@ -335,10 +10,8 @@ static void on_item(struct sl_assoc *a, const struct sl_pdu_ev *ev)
 		return; /* an A-ASSOCIATE PDU that the table has refused already */
 	sl_nego_feed(&a->nego, &a->grant.nego, ev);
 	if (ev->type == SL_PDU_EV_AE_TITLES)
-		meet_peer(a);
+		sl_assoc_meet_peer(a);
 }
-
-/* ---- PDUs ------------------------------------------------------------------------------------ */
 
 #define ABORTS (SL_UL_SEND_ABORT_USER | SL_UL_SEND_ABORT_PROVIDER)
 
@@ -352,12 +25,12 @@ static void on_begin(struct sl_assoc *a, const struct sl_pdu_ev *ev)
 	if ((effects & ABORTS) != 0) { /* no need to wait for its body */
 		a->reason =
 			(struct sl_ul_reason){SL_UL_SOURCE_PROVIDER, SL_UL_ABORT_UNEXPECTED_PDU};
-		ends(a, SL_STORY_ABORT_LOCAL, "unexpected-pdu", sl_ul_event_name(event));
+		sl_assoc_ends(a, SL_STORY_ABORT_LOCAL, "unexpected-pdu", sl_ul_event_name(event));
 		if (a->state == SL_UL_STA2)
-			sl_loop_saw_junk(loop_of(a), SL_JUNK_OTHER, &a->conn->from);
-		step(a, event);
+			sl_loop_saw_junk(sl_assoc_loop_of(a), SL_JUNK_OTHER, &a->conn->from);
+		sl_assoc_step(a, event);
 	} else if (event == SL_UL_EVT10) {
-		step(a, event);
+		sl_assoc_step(a, event);
 	} else {
 		a->due = event;
 	}
@@ -372,9 +45,9 @@ static void on_end(struct sl_assoc *a, const struct sl_pdu_ev *ev)
 		return;
 	if (due == SL_UL_EVT6) {
 		sl_nego_feed(&a->nego, &a->grant.nego, ev);
-		decide(a);
+		sl_assoc_decide(a);
 	}
-	step(a, due);
+	sl_assoc_step(a, due);
 }
 
 /* The first bytes were no PDU at all: worth a name, and no more of our time. */
@@ -395,8 +68,8 @@ static void go_deaf(
 	a->is_deaf = true;
 	a->is_in_pdu = false;
 	a->reason = reason;
-	ends(a, SL_STORY_ABORT_LOCAL, why, note);
-	step(a, SL_UL_EVT19);
+	sl_assoc_ends(a, SL_STORY_ABORT_LOCAL, why, note);
+	sl_assoc_step(a, SL_UL_EVT19);
 }
 
 static void on_bad_pdu(struct sl_assoc *a)
@@ -419,7 +92,7 @@ static void on_bad_message(struct sl_assoc *a)
 		return;
 	}
 	a->is_deaf = true; /* the message layer is the upper layer's user */
-	abort_by_user(a, SL_STORY_ABORT_LOCAL, "bad-command", note);
+	sl_assoc_abort(a, SL_STORY_ABORT_LOCAL, "bad-command", note);
 }
 
 static void on_pdv(struct sl_assoc *a, const struct sl_pdu_pdv *pdv)
@@ -502,23 +175,6 @@ bool sl_assoc_parse(struct sl_assoc *a)
 	return false;
 }
 
-void sl_assoc_answer(struct sl_assoc *a, uint8_t pcid, const struct sl_cmd_rsp *rsp)
-{
-	if (!is_established(a))
-		return;
-	uint8_t command[SL_CMD_RSP_MAX];
-	struct sl_wbuf c = sl_wbuf_of(command, sizeof(command));
-	sl_cmd_encode_rsp(&c, rsp);
-	sl_assert(!c.bad);
-	struct sl_wbuf w = scratch(a);
-	enum sl_status st = sl_pdu_encode_message(
-		&w, a->nego.peer_max_len, pcid, true, sl_cur_of(command, c.len));
-	sl_assert(st == SL_OK); /* negotiation rejects a peer that takes less than 7 */
-	a->sending = &w;
-	step(a, SL_UL_EVT9);
-	a->sending = NULL;
-}
-
 /* ---- the transport --------------------------------------------------------------------------- */
 
 void sl_assoc_on_closed(struct sl_assoc *a)
@@ -526,15 +182,15 @@ void sl_assoc_on_closed(struct sl_assoc *a)
 	if (!is_open(a))
 		return;
 	if (a->state == SL_UL_STA2 && a->conn->bytes_in == 0)
-		sl_loop_saw_junk(loop_of(a), SL_JUNK_PROBE, &a->conn->from);
+		sl_loop_saw_junk(sl_assoc_loop_of(a), SL_JUNK_PROBE, &a->conn->from);
 	if (a->state != SL_UL_STA1)
-		step(a, SL_UL_EVT17);
+		sl_assoc_step(a, SL_UL_EVT17);
 	sl_conn_close(a->conn);
 }
 
 void sl_assoc_on_stalled(struct sl_assoc *a)
 {
-	ends(a, SL_STORY_TIMEOUT, "peer-does-not-read", NULL);
+	sl_assoc_ends(a, SL_STORY_TIMEOUT, "peer-does-not-read", NULL);
 	sl_assoc_on_closed(a);
 }
 
@@ -548,15 +204,15 @@ static void tick_artim(struct sl_assoc *a, uint32_t dt_ms)
 	if (a->artim_left_ms > 0)
 		return;
 	if (a->state == SL_UL_STA2)
-		sl_stats_add(&server_of(a)->stats->assocs_timeout, 1);
-	ends(a, SL_STORY_TIMEOUT, "artim", NULL);
-	step(a, SL_UL_EVT18);
+		sl_stats_add(&sl_assoc_server_of(a)->stats->assocs_timeout, 1);
+	sl_assoc_ends(a, SL_STORY_TIMEOUT, "artim", NULL);
+	sl_assoc_step(a, SL_UL_EVT18);
 }
 
 /* True when the running message is slower than allowed. Between messages the window rests. */
 static bool is_too_slow(struct sl_assoc *a, const struct sl_assoc_tick *tick)
 {
-	const struct sl_assoc_conf *conf = &loop_of(a)->conf;
+	const struct sl_assoc_conf *conf = &sl_assoc_loop_of(a)->conf;
 	if (!sl_msg_is_open(&a->msg) && !a->is_in_pdu) {
 		a->rate_ms = 0;
 		a->rate_bytes = 0;
@@ -579,7 +235,7 @@ static bool is_idle(struct sl_assoc *a, const struct sl_assoc_tick *tick)
 		a->quiet_ms = 0;
 	else if (tick->waits_for_peer)
 		a->quiet_ms += tick->dt_ms;
-	return a->quiet_ms >= loop_of(a)->conf.idle_ms;
+	return a->quiet_ms >= sl_assoc_loop_of(a)->conf.idle_ms;
 }
 
 void sl_assoc_tick(struct sl_assoc *a, const struct sl_assoc_tick *tick)
@@ -591,10 +247,10 @@ void sl_assoc_tick(struct sl_assoc *a, const struct sl_assoc_tick *tick)
 	bool is_silent = is_idle(a, tick);
 	if (is_slow || is_silent) {
 		a->is_goodbye_short = true; /* who is silent will hardly answer an abort */
-		abort_by_user(a, SL_STORY_TIMEOUT, is_silent ? "idle" : "min-rate", NULL);
+		sl_assoc_abort(a, SL_STORY_TIMEOUT, is_silent ? "idle" : "min-rate", NULL);
 		return;
 	}
-	struct sl_story_who w = who(a);
+	struct sl_story_who w = sl_assoc_who(a);
 	sl_story_tick(&a->story, &w, tick->dt_ms);
 }
 
@@ -603,12 +259,12 @@ void sl_assoc_stop(struct sl_assoc *a, bool is_late)
 	if (!is_open(a))
 		return;
 	a->is_goodbye_short = true;
-	if (is_established(a)) {
+	if (sl_assoc_is_established(a)) {
 		bool is_busy = sl_msg_is_open(&a->msg) || a->is_in_pdu ||
 			       sl_assoc_waits_for_disk(a) || a->state == SL_UL_STA8 ||
 			       a->quiet_ms < SL_ASSOC_LULL_MS;
 		if (is_late || !is_busy)
-			abort_by_user(a, SL_STORY_ABORT_LOCAL, "stopping", NULL);
+			sl_assoc_abort(a, SL_STORY_ABORT_LOCAL, "stopping", NULL);
 		return;
 	}
 	if (is_late || a->conn->bytes_in == 0) { /* somebody who said nothing yet is not missed */
@@ -640,7 +296,7 @@ void sl_assoc_init(struct sl_assoc *a, struct sl_conn *conn, void (*on_object)(s
 
 void sl_assoc_begin(struct sl_assoc *a)
 {
-	struct sl_server *server = server_of(a);
+	struct sl_server *server = sl_assoc_server_of(a);
 	a->due = SL_UL_EVT_NONE;
 	a->reason = (struct sl_ul_reason){0, 0};
 	a->takes_pdata = a->is_in_pdu = a->is_deaf = a->is_goodbye_short = false;
@@ -654,5 +310,5 @@ void sl_assoc_begin(struct sl_assoc *a)
 	sl_msg_init(&a->msg);
 	sl_nego_init(&a->nego);
 	sl_story_init(&a->story, server->log, server->stats);
-	step(a, SL_UL_EVT5);
+	sl_assoc_step(a, SL_UL_EVT5);
 }

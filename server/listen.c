@@ -124,46 +124,51 @@ static struct sl_conn *take_slot(struct sl_server *server)
 	return sl_loop_take_slot(best);
 }
 
+enum accepted { ACCEPTED, NONE_WAITS, CANNOT };
+
 /* No descriptor is left: one is freed, the connection is taken with it and closed. */
-static void refuse_without_descriptor(struct sl_listen *acceptor, int fd)
+static enum accepted refuse_without_descriptor(struct sl_listen *acceptor, int fd)
 {
-	sl_stats_add(&acceptor->server->stats->rejected_congested, 1);
-	if (acceptor->reserved_fd >= 0)
-		close(acceptor->reserved_fd);
+	if (acceptor->reserved_fd < 0)
+		return CANNOT;
+	close(acceptor->reserved_fd);
 	int conn = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (conn >= 0)
+	if (conn >= 0) {
+		sl_stats_add(&acceptor->server->stats->rejected_congested, 1);
 		close(conn);
+	}
 	acceptor->reserved_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	return conn >= 0 ? ACCEPTED : CANNOT;
 }
 
-/* Takes one connection; false when there is none (or none can be had now). */
-static bool accept_one(struct sl_listen *acceptor, int fd)
+static enum accepted accept_one(struct sl_listen *acceptor, int fd)
 {
 	struct sockaddr_storage from = {0};
 	socklen_t len = sizeof(from);
 	int conn = accept4(fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (conn < 0) {
 		switch (errno) {
+		case EAGAIN:
+			return NONE_WAITS;
 		case ECONNABORTED: /* gone while it waited */
 		case EINTR:
-			return true;
+			return ACCEPTED;
 		case EMFILE:
 		case ENFILE:
-			refuse_without_descriptor(acceptor, fd);
-			return false;
-		default:
-			return false;
+			return refuse_without_descriptor(acceptor, fd);
+		default: /* ENOBUFS, ENOMEM, or an error of the network waiting on the socket */
+			return CANNOT;
 		}
 	}
 	sl_stats_add(&acceptor->server->stats->connects, 1);
 	struct sl_conn *c = take_slot(acceptor->server);
-	if (c == NULL) {
-		sl_stats_add(&acceptor->server->stats->rejected_limit, 1);
-		close(conn);
-		return true;
+	if (c != NULL) {
+		sl_conn_hand(c, conn, &from);
+		return ACCEPTED;
 	}
-	sl_conn_hand(c, conn, &from);
-	return true;
+	sl_stats_add(&acceptor->server->stats->rejected_limit, 1);
+	close(conn);
+	return ACCEPTED;
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events)
@@ -172,9 +177,30 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 	(void)events;
 	if (status < 0)
 		return;
-	for (int i = 0; i < SL_LISTEN_TURN; i++)
-		if (!accept_one(s->listen, s->fd))
-			break;
+	enum accepted last = ACCEPTED;
+	for (int i = 0; i < SL_LISTEN_TURN && last == ACCEPTED; i++)
+		last = accept_one(s->listen, s->fd);
+	if (last != CANNOT)
+		return;
+	for (size_t i = 0; i < s->listen->n; i++)
+		uv_poll_stop(&s->listen->sockets[i].poll);
+	s->listen->is_resting = true;
+}
+
+static bool watch(struct sl_listen *acceptor)
+{
+	for (size_t i = 0; i < acceptor->n; i++)
+		if (uv_poll_start(&acceptor->sockets[i].poll, UV_READABLE, on_readable) != 0)
+			return false;
+	return true;
+}
+
+void sl_listen_tick(struct sl_listen *acceptor)
+{
+	if (acceptor->reserved_fd < 0 && acceptor->n > 0)
+		acceptor->reserved_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (acceptor->is_resting)
+		acceptor->is_resting = !watch(acceptor);
 }
 
 enum sl_status sl_listen_start(struct sl_listen *acceptor, uv_loop_t *loop)
@@ -184,10 +210,8 @@ enum sl_status sl_listen_start(struct sl_listen *acceptor, uv_loop_t *loop)
 		if (uv_poll_init(loop, &s->poll, s->fd) != 0)
 			return SL_E_IO;
 		s->poll.data = s;
-		if (uv_poll_start(&s->poll, UV_READABLE, on_readable) != 0)
-			return SL_E_IO;
 	}
-	return SL_OK;
+	return watch(acceptor) ? SL_OK : SL_E_IO;
 }
 
 /* ---- closing --------------------------------------------------------------------------------- */
@@ -216,6 +240,7 @@ void sl_listen_stop(struct sl_listen *acceptor)
 	for (size_t i = 0; i < acceptor->n; i++)
 		uv_close((uv_handle_t *)&acceptor->sockets[i].poll, on_poll_closed);
 	acceptor->n = 0;
+	acceptor->is_resting = false;
 	close_reserved(acceptor);
 }
 
@@ -224,5 +249,6 @@ void sl_listen_close(struct sl_listen *acceptor)
 	for (size_t i = 0; i < acceptor->n; i++)
 		close_socket(&acceptor->sockets[i]);
 	acceptor->n = 0;
+	acceptor->is_resting = false;
 	close_reserved(acceptor);
 }

@@ -4,7 +4,8 @@
  * close-on-exec, and so that they can be opened on another loop.
  *
  * Out of descriptors (EMFILE, ENFILE): a reserved descriptor is given up for a moment, to take the
- * waiting connection and close it, so that peers learn at once and poll() does not spin. Out of slots:
+ * waiting connection and close it, so that peers learn at once; where even that is gone, the acceptor
+ * rests until the next tick, so that poll() does not spin. Out of slots:
  * the connection is taken and closed; the spare slots have already said 2/3/2 to those before it.
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
@@ -36,7 +37,8 @@ struct sl_listen {
 	struct sl_listen_socket sockets[SL_LISTEN_MAX];
 	size_t n;
 	uint16_t port;   /* in fact */
-	int reserved_fd; /* given up when descriptors run out */
+	int reserved_fd; /* given up when descriptors run out; -1: is gone itself */
+	bool is_resting; /* nothing is watched until the next tick */
 };
 
 /* Binds and listens. SL_E_IO with *d: "port 104 needs privileges ...", "port 11112 is in use". */
@@ -45,6 +47,9 @@ SL_MUST enum sl_status sl_listen_open(struct sl_listen *listen, struct sl_server
 
 /* Accepts from now on; before the loop runs. */
 SL_MUST enum sl_status sl_listen_start(struct sl_listen *listen, uv_loop_t *loop);
+
+/* On the loop's thread, each tick: goes on after a rest. */
+void sl_listen_tick(struct sl_listen *listen);
 
 /* On the loop's thread: no more connections, the port is free. */
 void sl_listen_stop(struct sl_listen *listen);

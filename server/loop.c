@@ -60,18 +60,15 @@ bool sl_loop_is_stopping(const struct sl_loop *loop)
 	return sl_sm_state(&loop->stage) >= SL_LOOP_DRAINING;
 }
 
-static void on_mailbox_closed(struct sl_mailbox *mailbox)
-{
-	(void)mailbox; /* the loop ends with its last handle */
-}
-
 static void stop_if_empty(struct sl_loop *loop)
 {
 	if (sl_sm_state(&loop->stage) != SL_LOOP_DRAINING || atomic_load(&loop->used_n) != 0)
 		return;
 	sl_sm_move(&loop->stage, SL_LOOP_STOPPED);
 	uv_close((uv_handle_t *)&loop->tick, NULL);
-	sl_mailbox_close(&loop->mailbox, on_mailbox_closed);
+	/* The mailbox stays open until fini, for a second order to stop that comes now; it no longer
+	 * keeps the loop running. */
+	uv_unref((uv_handle_t *)&loop->mailbox.wake);
 	sl_server_on_loop_stopped(loop->server);
 }
 
@@ -119,6 +116,8 @@ static void on_tick(uv_timer_t *timer)
 		sl_conn_tick(c, dt, others_wait);
 	}
 	tell_junk(loop);
+	if (loop->number == 0)
+		sl_listen_tick(&loop->server->listen);
 	if (sl_sm_state(&loop->stage) == SL_LOOP_DRAINING)
 		end_associations(loop);
 }
@@ -258,11 +257,10 @@ void sl_loop_join(struct sl_loop *loop)
 
 void sl_loop_fini(struct sl_loop *loop)
 {
-	if (sl_sm_state(&loop->stage) == SL_LOOP_IDLE) { /* never ran: close its handles here */
+	if (sl_sm_state(&loop->stage) == SL_LOOP_IDLE) /* never ran */
 		uv_close((uv_handle_t *)&loop->tick, NULL);
-		sl_mailbox_close(&loop->mailbox, on_mailbox_closed);
-		uv_run(&loop->uv, UV_RUN_DEFAULT);
-	}
+	sl_mailbox_close(&loop->mailbox, NULL);
+	uv_run(&loop->uv, UV_RUN_DEFAULT); /* only what is closing is left in it */
 	int rc = uv_loop_close(&loop->uv);
 	sl_assert(rc == 0);
 	pthread_mutex_destroy(&loop->lock);
