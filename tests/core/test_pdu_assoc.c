@@ -260,6 +260,7 @@ static void H13_inner_lengths_never_reach_beyond_the_outer(void **state)
 		free(whole);
 		wire_free(&w);
 	}
+	assert_ac("50 00 {59 00 {0002 41}}", "IDENTITY_REPLY 2\nE_PDU 2/6\n");
 	assert_rq("50 00 {58 00 {02 01 {'me'} 0006 'secre'}}", /* told, then refused */
 		"IDENTITY type=2 wanted=1 2+6\n"
 		"E_PDU 2/6\n");
@@ -386,7 +387,15 @@ static void D8_extended_negotiation_is_told_with_its_information(void **state)
 		"EXTENDED [1.2.840.10008.5.1.4.1.1.2] [\\02\\00\\00\\00\\01\\00]\n"
 		"EXTENDED [1.2] []\n"
 		"END RQ seen=02 pctx=0 ignored=0\n");
-	struct wire w = begin("01"); /* information of 65000 bytes: the class is kept, it is not */
+	struct wire w = begin("01"); /* the longest UID and information that is kept */
+	char line[256] = "EXTENDED [";
+	wire_text(&w, "50 00 0056 56 00 0052 0040");
+	wire_fill(&w, '7', 64);
+	wire_text(&w, "'0123456789abcdef'");
+	memset(line + 10, '7', 64);
+	strcpy(line + 74, "] [0123456789abcdef]\nEND RQ seen=02 pctx=0 ignored=0\n");
+	assert_lines(&w, line);
+	w = begin("01"); /* information of 65000 bytes: the class is kept, it is not */
 	wire_text(&w, "50 00 fdf5 56 00 fdf1 0007 '1.2.840'");
 	wire_fill(&w, 1, 65000);
 	assert_lines(&w, "EXTENDED [1.2.840] (65000 not kept)\n"

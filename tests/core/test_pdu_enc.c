@@ -220,7 +220,7 @@ static void D8_an_item_over_64_KiB_is_not_written(void **state)
 	struct sl_wbuf w = sl_wbuf_of(bytes, sizeof(bytes));
 	struct sl_pdu_associate_ac ac = full_ac();
 	ac.user.identity_reply = reply;
-	ac.user.identity_reply_len = 60000;
+	ac.user.identity_reply_len = UINT16_MAX - 71; /* 50H is then full */
 	sl_pdu_encode_ac(&w, &ac);
 	assert_false(w.bad);
 	ac.user.identity_reply_len =
