@@ -73,6 +73,20 @@ static void on_conflict(void *arg, const struct sl_record *r, uint32_t attribute
 	sl_log_end(&l);
 }
 
+/* Also before it has ended: operators of large archives want to see it move. */
+static void on_rebuild(void *arg, const struct sl_rebuild_report *r)
+{
+	struct node *n = arg;
+	struct sl_log_line l;
+	sl_log_begin(&l, n->log, r->bad > 0 ? SL_LOG_WARN : SL_LOG_INFO, "index.rebuild");
+	sl_log_uint(&l, "files", r->files);
+	sl_log_uint(&l, "indexed", r->indexed);
+	sl_log_uint(&l, "bad", r->bad);
+	if (r->first_bad[0] != '\0')
+		sl_log_str(&l, "first_bad", r->first_bad);
+	sl_log_end(&l);
+}
+
 /* ---- start -------------------------------------------------------------------------------------- */
 
 /* "sluiced: memory: ..." for who sits at the terminal, the same line in the log for who reads that. */
@@ -159,7 +173,7 @@ static void say_listening(struct node *n)
 static enum sl_status open_all(struct node *n, struct sl_diag *d)
 {
 	const struct sl_main_conf *c = &n->main_conf;
-	const struct sl_storage_news news = {on_fail, on_conflict, sl_seal_thread, n};
+	const struct sl_storage_news news = {on_fail, on_rebuild, on_conflict, sl_seal_thread, n};
 	enum sl_status st = sl_seal_uv(d);
 	if (st == SL_OK)
 		st = sl_limits_descriptors(c->descriptors, d);
@@ -170,6 +184,8 @@ static enum sl_status open_all(struct node *n, struct sl_diag *d)
 	if (st != SL_OK)
 		return st;
 	n->is_storage_open = true;
+	if (n->storage.has_rebuilt)
+		on_rebuild(n, &n->storage.rebuilt);
 	say_recovered(n);
 	const struct sl_server_deps deps = {
 		.ingest = n->storage.ingest,

@@ -13,19 +13,26 @@ size_t sl_storage_memory(const struct sl_storage_conf *conf)
 static enum sl_status open_index(
 	struct sl_storage *s, const struct sl_storage_conf *conf, struct sl_diag *d)
 {
-	const struct sl_index_lmdb_options options = {
+	struct sl_index_lmdb_options options = {
 		.path = s->root.index_path,
 		.map_size = conf->map_size,
 		.readers =
 			conf->threads + 2, /* the disk threads, the indexer, the control socket */
 		.batch_max = SL_INDEXER_BATCH_MAX,
-		.create = true,
+		.create = false,
 	};
-	return sl_index_lmdb_open(&options, &s->index, d);
+	struct sl_diag none = {0};
+	enum sl_status st = sl_index_lmdb_open(&options, &s->index, &none);
+	if (st != SL_E_NOTFOUND)
+		return st == SL_OK ? st : sl_fail(d, st, none.errnum, none.where, "%s", none.text);
+	options.create = true;
+	st = sl_rebuild_announce(&s->root, d);
+	return st != SL_OK ? st : sl_index_lmdb_open(&options, &s->index, d);
 }
 
-static enum sl_status recover(
-	struct sl_storage *s, const struct sl_storage_conf *conf, struct sl_diag *d)
+/* What an earlier run left: a lost index, a full spool. */
+static enum sl_status recover(struct sl_storage *s, const struct sl_storage_conf *conf,
+	const struct sl_storage_news *news, struct sl_diag *d)
 {
 	const struct sl_recover_deps deps = {
 		.root = &s->root,
@@ -34,6 +41,12 @@ static enum sl_status recover(
 		.limits = conf->ingest.elem,
 		.inflate_max = conf->ingest.inflate_max,
 	};
+	if (sl_rebuild_is_due(&s->root)) {
+		enum sl_status st = sl_rebuild(&deps, news->on_rebuild, news->arg, &s->rebuilt, d);
+		if (st != SL_OK)
+			return st;
+		s->has_rebuilt = true;
+	}
 	return sl_recover(&deps, &s->recovered, d);
 }
 
@@ -120,7 +133,7 @@ enum sl_status sl_storage_open(struct sl_storage *s, const struct sl_storage_con
 	if (st == SL_OK)
 		st = sl_store_fs_open(&s->store, &s->root, d);
 	if (st == SL_OK)
-		st = recover(s, conf, d);
+		st = recover(s, conf, news, d);
 	if (st == SL_OK)
 		st = open_water(s, conf, env, d);
 	if (st == SL_OK)

@@ -1,7 +1,7 @@
 /* The storage as a whole: what stands below ingest, opened in the order in which one thing needs the
  * other, and closed in reverse.
  *
- *	root (lock, folders) -> index -> recovery -> water -> disk threads, dirsync, keeper -> indexer
+ *	root (lock, folders) -> index (rebuilt, if it was lost) -> recovery -> water -> disk threads, dirsync, keeper -> indexer
  *	-> ingest
  *
  * After open the port may listen: every acknowledged object is in the index and in the archive.
@@ -16,6 +16,7 @@
 #include "storage/keeper.h"
 #include "storage/latch.h"
 #include "storage/pending.h"
+#include "storage/rebuild.h"
 #include "storage/recover.h"
 #include "storage/root.h"
 #include "storage/store_fs.h"
@@ -36,6 +37,7 @@ struct sl_storage_conf {
 /* News for the one who opened it; any thread, must only pass them on. */
 struct sl_storage_news {
 	void (*on_fail)(void *arg, const struct sl_diag *cause); /* the latch: leave with exit 70 */
+	void (*on_rebuild)(void *arg, const struct sl_rebuild_report *so_far); /* may be NULL */
 	void (*on_conflict)(void *arg, const struct sl_record *r, uint32_t attributes);
 	void (*on_thread)(void *arg); /* first on each thread of ours: to seal it */
 	void *arg;
@@ -54,6 +56,8 @@ struct sl_storage {
 	struct sl_indexer *indexer;
 	struct sl_ingest *ingest;
 	struct sl_recover_report recovered;
+	struct sl_rebuild_report rebuilt;
+	bool has_rebuilt;
 	bool is_root_open;
 };
 

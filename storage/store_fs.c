@@ -271,33 +271,50 @@ static int open_either(struct sl_store_fs *s, const struct sl_locator *at)
 	return sl_root_openat(s->root->archive_fd, name.s, O_RDONLY, 0);
 }
 
-static enum sl_status fs_open(struct sl_store *store, struct sl_store_reader *r,
-	const struct sl_locator *at, struct sl_diag *d)
+/* Takes a descriptor (-1: errno says why) and proves that the file is whole. */
+static enum sl_status open_fd(struct sl_store_reader *r, int fd, struct sl_diag *d)
 {
 	uint8_t head[SL_P10_HEADER_MAX];
 	size_t got, header_len;
 	struct stat sb;
-	*r = (struct sl_store_reader){.fd = open_either(sl_store_fs_of(store), at)};
-	if (r->fd < 0)
+	*r = (struct sl_store_reader){.fd = fd};
+	if (fd < 0)
 		return fail_errno(d, "store/open");
-	enum sl_status st = read_at(r->fd, 0, head, sizeof(head), &got, d);
-	if (st == SL_OK && fstat(r->fd, &sb) != 0)
+	enum sl_status st = read_at(fd, 0, head, sizeof(head), &got, d);
+	if (st == SL_OK && fstat(fd, &sb) != 0)
 		st = fail_errno(d, "store/stat");
 	if (st == SL_OK && sl_p10_decode(head, got, &r->p10, &header_len) != SL_OK)
 		st = sl_fail(d, SL_E_CORRUPT, 0, "store/open", "stored file has no sound header");
 	if (st == SL_OK) {
 		r->header_len = header_len;
 		r->dataset_len = r->p10.proof.dataset_len;
-		if ((uint64_t)sb.st_size != r->header_len + r->dataset_len ||
-			!sl_uid_equal(&r->p10.sop_instance_uid, &at->sop_instance_uid))
+		if ((uint64_t)sb.st_size != r->header_len + r->dataset_len)
 			st = sl_fail(d, SL_E_CORRUPT, 0, "store/open",
-				"stored file is not what its header or its name says");
+				"stored file has not the length its header says");
 	}
 	if (st != SL_OK) {
-		close(r->fd);
+		close(fd);
 		r->fd = -1;
 	}
 	return st;
+}
+
+static enum sl_status fs_open(struct sl_store *store, struct sl_store_reader *r,
+	const struct sl_locator *at, struct sl_diag *d)
+{
+	enum sl_status st = open_fd(r, open_either(sl_store_fs_of(store), at), d);
+	if (st != SL_OK || sl_uid_equal(&r->p10.sop_instance_uid, &at->sop_instance_uid))
+		return st;
+	close(r->fd);
+	r->fd = -1;
+	return sl_fail(d, SL_E_CORRUPT, 0, "store/open", "stored file is not what its name says");
+}
+
+enum sl_status sl_store_fs_open_archived(
+	struct sl_store *store, struct sl_store_reader *r, const char *path, struct sl_diag *d)
+{
+	int fd = sl_root_openat(sl_store_fs_of(store)->root->archive_fd, path, O_RDONLY, 0);
+	return open_fd(r, fd, d);
 }
 
 static enum sl_status fs_read(struct sl_store_reader *r, uint64_t off, void *bytes, size_t n,

@@ -14,6 +14,10 @@ void sl_store_fs_close(struct sl_store *store);
 /* Who makes names in spool/ durable; before the first name_durably, and not needed by recovery. */
 void sl_store_fs_set_dirsync(struct sl_store *store, struct sl_dirsync *spool_sync);
 
+/* Opens a file by its path beneath archive/, for the rebuild. As ops->open. */
+SL_MUST enum sl_status sl_store_fs_open_archived(
+	struct sl_store *store, struct sl_store_reader *r, const char *path, struct sl_diag *d);
+
 /* While recovering, settle also fsyncs folders that it finds: an earlier run may have made them
  * without living to do so. */
 void sl_store_fs_set_recovering(struct sl_store *store, bool is_recovering);

@@ -277,10 +277,59 @@ static void recovery_finishes_what_a_crash_left(void **state)
 	}
 	assert_int_equal(count_files(r, "spool"), 1); /* the foreign file is left alone */
 	assert_int_equal(count_files(r, "archive"), 5);
+	assert_true(r->storage.has_rebuilt);
+	assert_int_equal(r->storage.rebuilt.indexed, 3);
 	/* Doing it again changes nothing. */
 	sl_storage_close(&r->storage);
 	rig_open_storage(r);
 	assert_int_equal(r->storage.recovered.found, 0);
+	assert_false(r->storage.has_rebuilt);
+}
+
+/* The files alone make the index again; what is not ours in the tree is left alone and counted. */
+static void a_lost_index_is_rebuilt_from_the_files(void **state)
+{
+	struct rig *r = *state;
+	struct sl_index_snapshot before, after;
+	char command[400];
+	for (int i = 1; i <= 7; i++) {
+		char uid[16];
+		snprintf(uid, sizeof(uid), "1.4.%d", i);
+		size_t n = rig_dataset(bytes, sizeof(bytes), RIG_CT, uid, 3000, (uint8_t)i);
+		assert_int_equal(store(r, uid, bytes, n), SL_VERDICT_STORED);
+	}
+	assert_int_equal(sl_indexer_catch_up(r->storage.indexer), SL_OK);
+	sl_index_snapshot(r->storage.index, &before);
+	sl_storage_close(&r->storage);
+	snprintf(command, sizeof(command),
+		"cd %s && rm -r index && cd archive/*/*/* && echo junk > x.dcm && cp 1.4.2.dcm "
+		"1.4.9.dcm",
+		r->folder);
+	assert_int_equal(system(command), 0);
+	rig_open_storage(r);
+	assert_true(r->storage.has_rebuilt);
+	assert_int_equal(r->storage.rebuilt.files, 9);
+	assert_int_equal(r->storage.rebuilt.indexed, 7);
+	assert_int_equal(r->storage.rebuilt.bad, 2);
+	sl_index_snapshot(r->storage.index, &after);
+	assert_memory_equal(&before.usage, &after.usage, sizeof(before.usage));
+	assert_int_equal(before.next_seq, after.next_seq);
+	for (int i = 1; i <= 7; i++) {
+		char uid[16];
+		snprintf(uid, sizeof(uid), "1.4.%d", i);
+		size_t n = rig_dataset(bytes, sizeof(bytes), RIG_CT, uid, 3000, (uint8_t)i);
+		assert_stored(r, uid, bytes, n);
+		assert_int_equal(store(r, uid, bytes, n), SL_VERDICT_IDENTICAL);
+	}
+	/* One that was killed midway runs again. */
+	sl_storage_close(&r->storage);
+	snprintf(command, sizeof(command), "touch %s/index/rebuilding", r->folder);
+	assert_int_equal(system(command), 0);
+	rig_open_storage(r);
+	assert_true(r->storage.has_rebuilt);
+	assert_int_equal(r->storage.rebuilt.indexed, 0);
+	snprintf(command, sizeof(command), "test ! -e %s/index/rebuilding", r->folder);
+	assert_int_equal(system(command), 0);
 }
 
 static void the_gate_wants_both_syncs(void **state)
@@ -353,6 +402,7 @@ int main(void)
 		T(an_aborted_object_leaves_nothing),
 		T(re_sends_at_once_are_one_object),
 		T(recovery_finishes_what_a_crash_left),
+		T(a_lost_index_is_rebuilt_from_the_files),
 		T(the_gate_wants_both_syncs),
 		T(a_failed_store_answers_no_success),
 	};
