@@ -5,9 +5,8 @@
 #include "storage/index.h"
 
 struct sl_index_lmdb_options {
-	const char *path; /* folder of its own (index.path); made, 0750, if `create`; borrowed */
-	uint64_t
-		map_size; /* address space [bytes], at least 1 MiB (index.map_size); the file is sparse */
+	const char *path;   /* folder of its own (index.path); made, 0750, if `create`; borrowed */
+	uint64_t map_size;  /* address space [bytes], at least 1 MiB (index.map_size); sparse */
 	uint32_t readers;   /* sl_index_open_reader() calls to allow */
 	uint32_t batch_max; /* records of one sl_index_put_batch() */
 	bool create;        /* make an empty index where there is none */

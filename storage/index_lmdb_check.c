@@ -41,8 +41,7 @@ static enum sl_status next_of(struct check *c, MDB_cursor *cursor, MDB_cursor_op
 	int rc = mdb_cursor_get(cursor, key, value, op);
 	if (rc != 0 && rc != MDB_NOTFOUND)
 		return sl_index_lmdb_error(rc, "lmdb/check", c->t->diag);
-	if (rc == MDB_NOTFOUND || key->mv_size <= prefix->len ||
-		memcmp(key->mv_data, prefix->base, prefix->len) != 0)
+	if (rc == MDB_NOTFOUND || !sl_index_lmdb_is_below(key, prefix))
 		return SL_END;
 	return SL_OK;
 }

@@ -87,6 +87,13 @@ static inline struct sl_index_lmdb *sl_index_lmdb_of(struct sl_index *ix)
 	return sl_container_of(ix, struct sl_index_lmdb, base);
 }
 
+/* True for a key that begins with prefix (which may be empty) and goes on. */
+static inline bool sl_index_lmdb_is_below(const MDB_val *key, const struct sl_wbuf *prefix)
+{
+	return key->mv_size > prefix->len &&
+	       (prefix->len == 0 || memcmp(key->mv_data, prefix->base, prefix->len) == 0);
+}
+
 /* ---- index_lmdb.c */
 
 /* MDB_* and errno to ours: MDB_MAP_FULL, ENOSPC and EDQUOT are SL_E_FULL (the transaction is gone, the

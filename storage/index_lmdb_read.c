@@ -199,7 +199,7 @@ static enum sl_status first_study_of(
 		rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
 	if (rc != 0)
 		return sl_index_lmdb_error(rc, "lmdb/get", t->diag);
-	if (key.mv_size <= prefix.len || memcmp(key.mv_data, prefix.base, prefix.len) != 0)
+	if (!sl_index_lmdb_is_below(&key, &prefix))
 		return SL_E_NOTFOUND;
 	struct sl_cur c =
 		sl_cur_of((const uint8_t *)key.mv_data + prefix.len, key.mv_size - prefix.len);
@@ -244,8 +244,7 @@ static enum sl_status check_row(struct walk *w, int rc)
 {
 	if (rc != 0 && rc != MDB_NOTFOUND)
 		return sl_index_lmdb_error(rc, "lmdb/walk", w->t->diag);
-	if (rc == MDB_NOTFOUND || w->key.mv_size <= w->prefix->len ||
-		memcmp(w->key.mv_data, w->prefix->base, w->prefix->len) != 0)
+	if (rc == MDB_NOTFOUND || !sl_index_lmdb_is_below(&w->key, w->prefix))
 		return SL_END;
 	return SL_OK;
 }

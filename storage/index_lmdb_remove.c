@@ -240,8 +240,7 @@ static enum sl_status empty_series(struct sl_index_txn *t, MDB_cursor *cursor, u
 	sl_lmdb_key_put_uint(&prefix, series);
 	MDB_val key = {prefix.len, prefix.base}, value;
 	int rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
-	while (rc == 0 && key.mv_size > prefix.len &&
-		memcmp(key.mv_data, prefix.base, prefix.len) == 0) {
+	while (rc == 0 && sl_index_lmdb_is_below(&key, &prefix)) {
 		struct sl_index_row_instance row;
 		if (sl_index_row_instance(
 			    sl_cur_of(value.mv_data, value.mv_size), series_uid, &row) != SL_OK)
