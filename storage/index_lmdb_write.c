@@ -11,8 +11,6 @@
 #include "storage/index_lmdb_priv.h"
 #include "storage/text.h"
 
-#include <stdlib.h>
-
 /* ---- order ------------------------------------------------------------------------------------- */
 
 static int by_uid(const struct sl_uid *a, const struct sl_uid *b)
@@ -20,17 +18,44 @@ static int by_uid(const struct sl_uid *a, const struct sl_uid *b)
 	return memcmp(a->s, b->s, sizeof(a->s));
 }
 
-static int by_study_series_seq(const void *pa, const void *pb, void *arg)
+/* True when record i comes before record k; never for both ways round. */
+static bool is_before(const struct sl_record *const *records, uint32_t i, uint32_t k)
 {
-	const struct sl_record *const *records = arg;
-	const struct sl_record *a = records[*(const uint32_t *)pa];
-	const struct sl_record *b = records[*(const uint32_t *)pb];
+	const struct sl_record *a = records[i], *b = records[k];
 	int order = by_uid(&a->study_instance_uid, &b->study_instance_uid);
 	if (order == 0)
 		order = by_uid(&a->series_instance_uid, &b->series_instance_uid);
 	if (order == 0)
 		order = (a->seq > b->seq) - (a->seq < b->seq);
-	return order;
+	return order != 0 ? order < 0 : i < k;
+}
+
+static void sift(uint32_t *heap, size_t at, size_t n, const struct sl_record *const *records)
+{
+	for (size_t child; (child = 2 * at + 1) < n; at = child) {
+		if (child + 1 < n && is_before(records, heap[child], heap[child + 1]))
+			child++;
+		if (!is_before(records, heap[at], heap[child]))
+			return;
+		uint32_t moved = heap[at];
+		heap[at] = heap[child];
+		heap[child] = moved;
+	}
+}
+
+/* Heapsort: glibc's qsort() allocates. */
+static void sort(uint32_t *order, size_t n, const struct sl_record *const *records)
+{
+	for (uint32_t i = 0; i < n; i++)
+		order[i] = i;
+	for (size_t i = n / 2; i > 0; i--)
+		sift(order, i - 1, n, records);
+	for (size_t end = n; end > 1; end--) {
+		uint32_t last = order[0];
+		order[0] = order[end - 1];
+		order[end - 1] = last;
+		sift(order, 0, end - 1, records);
+	}
 }
 
 /* ---- the loaded rows --------------------------------------------------------------------------- */
@@ -463,9 +488,7 @@ enum sl_status sl_index_lmdb_put_batch(struct sl_index *base,
 	enum sl_status st = check_room(ix, diag);
 	if (st != SL_OK)
 		return st;
-	for (uint32_t i = 0; i < n; i++)
-		b->order[i] = i;
-	qsort_r(b->order, n, sizeof(b->order[0]), by_study_series_seq, (void *)(uintptr_t)records);
+	sort(b->order, n, records);
 	st = sl_index_lmdb_begin(ix, &t, diag);
 	if (st != SL_OK)
 		return st;
