@@ -1,0 +1,83 @@
+"""What must be true of a stopped node's folder, whatever was done to it: the judge of the crash, full
+disk and failing fsync tests.
+
+The ledger ("uid sha256 status" a line) was written by the client, outside the store, after it had read
+each response. judge() compares it with what is there:
+
+    lost        acknowledged (0000 or a warning), and its bytes are not in the archive as they were sent
+    broken      a file in archive/ whose header, length or bytes are not those of an object that was sent
+    disagree    index and files do not say the same, a name is left in spool/
+
+SPDX-License-Identifier: Apache-2.0
+"""
+import hashlib
+import os
+import struct
+from dataclasses import dataclass, field
+
+from kept import Kept
+from p10 import read_p10, uid_text
+
+PROOF = 0x0102  # (0002,0102): layout u16, reserved u16, flags u32, seq u64, arrived i64, length u64, ...
+
+
+@dataclass
+class Verdict:
+    acknowledged: int = 0
+    files: int = 0
+    lost: list = field(default_factory=list)
+    broken: list = field(default_factory=list)
+    disagree: list = field(default_factory=list)
+
+    @property
+    def is_good(self):
+        return not (self.lost or self.broken or self.disagree)
+
+    def __str__(self):
+        text = (f"{self.acknowledged} acknowledged, {len(self.lost)} lost; {self.files} files, "
+                f"{len(self.broken)} not whole; {len(self.disagree)} disagreements of index and files")
+        return "\n  ".join([text, *self.lost[:5], *self.broken[:5], *self.disagree[:5]])
+
+
+def read_ledger(path):
+    """{uid: {sha256, ...}} of what was acknowledged."""
+    acknowledged = {}
+    with open(path, encoding="ascii") as lines:
+        for line in lines:
+            uid, sha256, status = line.split()
+            if int(status, 16) == 0 or int(status, 16) & 0xF000 == 0xB000:
+                acknowledged.setdefault(uid, set()).add(sha256)
+    return acknowledged
+
+
+def _flaw(part10, made):
+    """Why a file is not whole, or None. made: the objects that were sent, by UID; None = do not ask."""
+    proof = part10.meta.get(PROOF, b"")
+    if len(proof) != 64 or struct.unpack_from("<H", proof)[0] != 1:
+        return "has no proof in its header"
+    if struct.unpack_from("<Q", proof, 24)[0] != len(part10.data_set):
+        return "is not as long as its header says"
+    uid = part10.path.name.removesuffix(".dcm")
+    if uid != part10.sop_instance or uid != uid_text(part10.meta.get(0x0003, b"")):
+        return "does not hold the object of its name"
+    if made is not None and (uid not in made or made[uid].data != part10.data_set):
+        return "holds bytes that nobody sent"
+    return None
+
+
+def judge(root, ledger, made=None):
+    """A Verdict on a stopped node's root."""
+    kept = Kept(root)
+    verdict = Verdict(disagree=kept.disagreements(), files=len(kept.files))
+    found = {}
+    for name in kept.files:
+        part10 = read_p10(os.path.join(root, "archive", name))
+        flaw = _flaw(part10, made)
+        if flaw is not None:
+            verdict.broken.append(f"{name} {flaw}")
+        found[part10.path.name.removesuffix(".dcm")] = hashlib.sha256(part10.data_set).hexdigest()
+    for uid, sent in read_ledger(ledger).items():
+        verdict.acknowledged += 1
+        if sent != {found.get(uid)}:
+            verdict.lost.append(f"{uid} was acknowledged and is {'changed' if uid in found else 'gone'}")
+    return verdict
