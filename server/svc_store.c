@@ -118,9 +118,11 @@ static void on_done(struct sl_op *op)
 	struct sl_assoc *a = s->assoc;
 	const struct sl_verdict_row *verdict = &sl_verdicts[op->object.result.verdict];
 	sl_story_object(&a->story, &op->object);
-	s->rsp.status = (uint16_t)verdict->dstat;
-	s->rsp.comment = verdict->comment;
-	sl_assoc_answer(a, s->pcid, &s->rsp);
+	if (op->object.result.verdict != SL_VERDICT_CANCELLED) { /* else its request never ended */
+		s->rsp.status = (uint16_t)verdict->dstat;
+		s->rsp.comment = verdict->comment;
+		sl_assoc_answer(a, s->pcid, &s->rsp);
+	}
 	sl_assoc_settled(a);
 	a->on_object(a);
 }

@@ -223,7 +223,7 @@ static inline uint8_t hear_pdu(int fd, struct heard *h)
 
 static inline void expect_abort(int fd, unsigned source, unsigned reason)
 {
-	static struct heard h;
+	static _Thread_local struct heard h;
 	assert_int_equal(hear_pdu(fd, &h), SL_PDU_ABORT);
 	assert_int_equal(h.body[2], source);
 	assert_int_equal(h.body[3], reason);
@@ -231,7 +231,7 @@ static inline void expect_abort(int fd, unsigned source, unsigned reason)
 
 static inline void expect_reject(int fd, unsigned result, unsigned source, unsigned reason)
 {
-	static struct heard h;
+	static _Thread_local struct heard h;
 	assert_int_equal(hear_pdu(fd, &h), SL_PDU_ASSOCIATE_RJ);
 	assert_int_equal(h.body[1], result);
 	assert_int_equal(h.body[2], source);
@@ -240,7 +240,7 @@ static inline void expect_reject(int fd, unsigned result, unsigned source, unsig
 
 static inline void expect_end(int fd)
 {
-	static struct heard h;
+	static _Thread_local struct heard h;
 	assert_int_equal(hear_pdu(fd, &h), 0);
 	close(fd);
 }
@@ -260,7 +260,7 @@ static inline struct wire rq_to(const char *called)
 
 static inline void associate(int fd)
 {
-	static struct heard h;
+	static _Thread_local struct heard h;
 	say_wire(fd, rq_to("SLUICE"));
 	assert_int_equal(hear_pdu(fd, &h), SL_PDU_ASSOCIATE_AC);
 }
@@ -274,7 +274,7 @@ static inline int dial_and_associate(struct node *n)
 
 static inline void release(int fd)
 {
-	static struct heard h;
+	static _Thread_local struct heard h;
 	say_text(fd, "05 00 00000004 00000000");
 	assert_int_equal(hear_pdu(fd, &h), SL_PDU_RELEASE_RP);
 	close(fd);
@@ -381,7 +381,7 @@ struct response {
 /* The next response, whatever it is cut into. */
 static inline struct sl_cmd expect_response(int fd)
 {
-	static struct heard h;
+	static _Thread_local struct heard h;
 	uint8_t command[512];
 	size_t n = 0;
 	for (bool is_last = false; !is_last;) {
