@@ -92,6 +92,19 @@ static void run_after_done(void)
 	sl_sm_move(&sm, RUNNING);
 }
 
+static void run_after_a_long_life(void)
+{
+	struct sl_sm sm;
+	sl_sm_init(&sm, &conf);
+	sl_sm_move(&sm, RUNNING);
+	for (int i = 0; i < 20; i++) {
+		sl_sm_move(&sm, PAUSED);
+		sl_sm_move(&sm, RUNNING);
+	}
+	sl_sm_move(&sm, DONE);
+	sl_sm_move(&sm, NEW);
+}
+
 static void move_outside(void)
 {
 	struct sl_sm sm;
@@ -103,6 +116,9 @@ static void a_forbidden_edge_aborts_and_tells_the_path(void **state)
 {
 	(void)state;
 	assert_aborts(run_after_done, "job: DONE -> RUNNING is not an edge; by NEW RUNNING");
+	assert_aborts(run_after_a_long_life,
+		"job: DONE -> NEW is not an edge; by"
+		" RUNNING PAUSED RUNNING PAUSED RUNNING PAUSED RUNNING\n"); /* the last seven */
 	assert_aborts(move_outside, "job: NEW -> ? is not an edge; by");
 }
 

@@ -17,7 +17,7 @@ struct cell {
 	int next, other; /* other: of AE-6 and AR-8; else 0 */
 };
 
-/* clang-format off: tables are read as tables */
+/* clang-format off */
 static const struct cell cells[] = {
 	{1, 1, "AE-1", 4, 0},
 	{2, 4, "AE-2", 5, 0},
