@@ -1,0 +1,160 @@
+"""kill -9 and what is left: rounds of load, death, restart and judgement (oracle.py) on one root.
+
+    CrashRun(folder).random_kills(200)     at random moments, under load from several senders
+    kill_at(folder, k)                     in place of the k-th call that changes files
+
+tools/torture runs them at length, test_crash.py a few of them.
+SPDX-License-Identifier: Apache-2.0
+"""
+import os
+import random
+import shutil
+import time
+
+import order
+from kept import BUILD
+from load import Sender, join, make
+from node import Node
+from oracle import judge, read_ledger
+from rawscu import Ledger
+
+PRELOAD = os.path.join(BUILD, "tests", "io_preload.so")
+SENDERS = 6
+BIG = 512 * 1024
+STUDY = "1.2.826.0.1.77"
+
+
+def preload(**settings):
+    """The environment of a daemon that io_preload.so watches: trace=, kill=, fail=."""
+    env = {"SLUICE_IO_" + key.upper(): str(value) for key, value in settings.items()}
+    env["LD_PRELOAD"] = PRELOAD
+    env["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
+    return env
+
+
+class CrashRun:
+    """One root through many deaths. The ledger and all that was sent are kept over them."""
+
+    def __init__(self, folder, seed=None, keep=400, settings=None):
+        """keep: about how many objects may lie in the root before it is started afresh, so that judging
+        it stays quick."""
+        self.folder, self.keep = str(folder), keep
+        self.seed = seed if seed is not None else random.SystemRandom().randrange(1 << 32)
+        self.random = random.Random(self.seed)
+        self.settings = {"storage__threads": 4, **(settings or {})}
+        self.number = self.kills = self.acknowledged = self.found = self.whole_roots = 0
+        self._fresh()
+
+    def _fresh(self):
+        self.root = os.path.join(self.folder, "root")
+        self.ledger_path = os.path.join(self.folder, "ledger")
+        shutil.rmtree(self.root, ignore_errors=True)
+        open(self.ledger_path, "w", encoding="ascii").close()
+        self.ledger = Ledger(self.ledger_path)
+        self.made = {}
+        self.whole_roots += 1
+
+    def objects(self, n):
+        """Small and large ones of a few studies; every eighth is one that was sent before."""
+        for _ in range(n):
+            if self.made and self.random.random() < 0.125:
+                yield self.random.choice(list(self.made.values()))
+                continue
+            self.number += 1
+            study = f"{STUDY}.{self.number % 7}"
+            size = BIG if self.random.random() < 0.25 else self.random.randrange(600, 20000)
+            made = make(f"{STUDY}.9.{self.number}", size, study, f"{study}.{self.number % 3}")
+            self.made[made.uid] = made
+            yield made
+
+    def one_kill(self, most_s=0.6):
+        """Load, kill -9 after a random time, restart, stop, judge. Returns (verdict, its recovery line)."""
+        with Node(root=self.root, **self.settings) as node:
+            lists = [list(self.objects(60)) for _ in range(SENDERS)]
+            senders = [Sender(node.port, objects, self.ledger, f"CRASH{i}") for i, objects in
+                       enumerate(lists)]
+            for sender in senders:
+                sender.start()
+            time.sleep(self.random.uniform(0, most_s))  # the random moment, not a race made to go away
+            node.kill()
+            join(senders)
+        self.kills += 1
+        return self.restart()
+
+    def restart(self):
+        with Node(root=self.root, **self.settings) as node:
+            recovered = node.find("node.recovered")
+            assert node.stop() == 0, node.log()
+        if recovered:
+            self.found += int(recovered[0]["spool"])
+        return judge(self.root, self.ledger_path, self.made), recovered
+
+    def random_kills(self, n, say=lambda text: None):
+        """n rounds; AssertionError with the seed at the first bad one."""
+        for i in range(n):
+            verdict, recovered = self.one_kill()
+            assert verdict.is_good, f"seed {self.seed}, kill {self.kills}, {self.root} kept:\n{verdict}"
+            say(f"kill {self.kills}: {verdict}" + (f"; {recovered[0]['spool']} in spool" if recovered else ""))
+            if len(self.made) > self.keep or i + 1 == n:
+                self.acknowledged += len(read_ledger(self.ledger_path))
+                self._fresh()
+        return self
+
+    def __str__(self):
+        return (f"{self.kills} kills, {self.acknowledged} objects acknowledged, 0 lost, 0 files not whole, "
+                f"index and files agree; {self.found} names found in spool/ (seed {self.seed})")
+
+
+# ---- at every call --------------------------------------------------------------------------------------
+
+def script(n=20):
+    """What the sender of a kill_at() run sends: small, one streamed, one twice. 64 KiB buffers."""
+    made = [make(f"{STUDY}.8.{i}", 200 * 1024 if i % 10 == 5 else 900, f"{STUDY}.{i % 2}",
+                 f"{STUDY}.{i % 2}.{i % 4}") for i in range(n)]
+    return made[:n // 2] + [made[0]] + made[n // 2:]
+
+
+SETTINGS = {"pool__buffer_size": "64KiB", "pool__buffers": "8", "storage__threads": 2,
+            "index__max_delay": "5ms"}
+
+
+def count_calls(folder, objects):
+    """How many calls that change files the whole script makes, start and stop included."""
+    trace = os.path.join(folder, "trace")
+    root = os.path.join(folder, "counted")
+    with Node(root=root, env=preload(trace=trace), **SETTINGS) as node:
+        sender = join([_send(node, objects, None)])[0]
+        assert sender.end == "released", sender.end
+        assert node.stop() == 0
+    shutil.rmtree(root)
+    return sum(not c.path.startswith("socket:") for c in order.read_trace(trace))
+
+
+def _send(node, objects, ledger):
+    sender = Sender(node.port, objects, ledger, "KILLAT")
+    sender.start()
+    return sender
+
+
+def kill_at(folder, objects, k, torn=False):
+    """The script against a daemon that dies in place of its k-th call (torn: in the middle of it, where
+    it is a write). Then a restart. Returns (verdict, whether it died before the script was over)."""
+    root, path = os.path.join(folder, f"at{k}"), os.path.join(folder, f"ledger{k}")
+    ledger = Ledger(path)
+    node = Node(root=root, env=preload(kill=f"{k}:torn" if torn else k), start=False, **SETTINGS)
+    try:
+        try:
+            node.start()
+            join([_send(node, objects, ledger)])
+            died = node.stop() == -9
+        except AssertionError:
+            died = node.wait() == -9  # at start already
+            assert died, node.log()
+        with Node(root=root, **SETTINGS) as again:
+            assert again.stop() == 0, again.log()
+        return judge(root, path, {made.uid: made for made in objects}), died
+    finally:
+        node.close()
+        shutil.rmtree(root, ignore_errors=True)
+        os.close(ledger.fd)
+        os.unlink(path)

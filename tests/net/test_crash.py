@@ -1,0 +1,99 @@
+"""kill -9 loses nothing that was acknowledged and leaves nothing half: a few random moments and a few of
+all the calls at which it could happen (tools/torture goes through hundreds, and through every call).
+SPDX-License-Identifier: Apache-2.0
+"""
+import os
+import random
+
+import crash
+import pytest
+from load import make
+from node import Node
+from oracle import judge
+from rawscu import Ledger
+
+KILLS = int(os.environ.get("SLUICE_KILLS", "12"))
+CALLS = int(os.environ.get("SLUICE_KILL_CALLS", "12"))
+
+
+def test_killed_at_random_moments(tmp_path, capsys):
+    run = crash.CrashRun(tmp_path).random_kills(KILLS)
+    with capsys.disabled():
+        print(f"\n  crash: {run}", end=" ")
+    assert run.kills == KILLS and run.acknowledged > 0
+
+
+def test_killed_at_a_sample_of_calls(tmp_path, capsys):
+    """Once instead of the call, once in the middle of it."""
+    objects = crash.script(12)
+    calls = crash.count_calls(tmp_path, objects)
+    seed = random.SystemRandom().randrange(1 << 32)
+    died = 0
+    for i, k in enumerate(sorted(random.Random(seed).sample(range(1, calls - 5), CALLS))):
+        verdict, is_dead = crash.kill_at(tmp_path, objects, k, torn=i % 2 == 1)
+        died += is_dead
+        assert verdict.is_good, f"seed {seed}, call {k} of {calls}:\n{verdict}"
+    with capsys.disabled():
+        print(f"\n  crash: {CALLS} of {calls} calls (seed {seed}), {died} deaths, nothing lost", end=" ")
+    assert died >= CALLS // 2
+
+
+# ---- the judge, tried --------------------------------------------------------------------------------
+
+@pytest.fixture(name="kept")
+def kept_fixture(tmp_path):
+    """A stopped node's root, its ledger, what was sent."""
+    root, path = str(tmp_path / "root"), str(tmp_path / "ledger")
+    made = [make(f"{crash.STUDY}.6.{i}", 5000) for i in range(4)]
+    with Node(root=root) as node:
+        sender = crash.Sender(node.port, made, Ledger(path))
+        sender.run()
+        assert node.stop() == 0
+    verdict = judge(root, path, {m.uid: m for m in made})
+    assert verdict.is_good and verdict.acknowledged == 4, verdict
+    return root, path, {m.uid: m for m in made}
+
+
+def file_of(root, uid):
+    return next(os.path.join(d, f) for d, _, files in os.walk(os.path.join(root, "archive"))
+                for f in files if f == uid + ".dcm")
+
+
+def flip(path):
+    with open(path, "r+b") as f:
+        f.seek(-7, os.SEEK_END)
+        byte = f.read(1)[0]
+        f.seek(-7, os.SEEK_END)
+        f.write(bytes([byte ^ 1]))
+
+
+def cut(path):
+    os.truncate(path, os.path.getsize(path) - 2)
+
+
+def exchange(path):
+    other = next(f for f in os.listdir(os.path.dirname(path)) if not path.endswith(f))
+    os.unlink(path)
+    os.link(os.path.join(os.path.dirname(path), other), path)
+
+
+def respool(path):
+    root = path.partition("/archive/")[0]
+    os.link(path, os.path.join(root, "spool", "00000000000000ff.dcm"))
+
+
+@pytest.mark.parametrize("damage, what", [
+    (flip, "lost"), (flip, "broken"), (cut, "broken"), (cut, "disagree"), (os.unlink, "lost"),
+    (os.unlink, "disagree"), (exchange, "lost"), (exchange, "broken"), (respool, "disagree")])
+def test_the_judge_sees(kept, damage, what):
+    root, ledger, made = kept
+    damage(file_of(root, next(iter(made))))
+    verdict = judge(root, ledger, made)
+    assert getattr(verdict, what), verdict
+
+
+def test_the_judge_sees_a_lie_in_the_ledger(kept):
+    root, ledger, made = kept
+    with open(ledger, "a", encoding="ascii") as f:
+        f.write(f"{crash.STUDY}.6.77 {'0' * 64} 0000\n")
+    assert judge(root, ledger, made).lost
