@@ -75,7 +75,9 @@ static void tell_cause(
 	sl_log_begin(&l, s->log, SL_LOG_WARN, cause->event);
 	sl_log_uint(&l, "id", s->id);
 	sl_log_hex(&l, "status", cause->dstat, 4);
-	sl_log_word(&l, "why", cause->why);
+	sl_log_str(&l, "why", cause->why);
+	if (strcmp(cause->event, "store.unsound") == 0)
+		sl_log_flag(&l, "sound", false);
 	const struct sl_sop_row *sop = sl_registry_sop_class(&cause->sop_class);
 	sl_log_str(&l, "class", sop != NULL ? sop->name : cause->sop_class.s);
 	sl_log_uint(&l, "count", cause->n);
@@ -176,6 +178,8 @@ void sl_story_object(struct sl_story *s, const struct sl_object *o)
 	case SL_DSTAT_KIND_FAILURE:
 	case SL_DSTAT_KIND_CANCEL:
 	case SL_DSTAT_KIND_PENDING:
+		if (result->is_quarantined)
+			sl_stats_add(&s->stats->objects_quarantined, 1);
 		fail(s, (uint16_t)verdict->dstat, verdict->why, &o->params.sop_class_uid,
 			&result->diag);
 		break;

@@ -35,13 +35,14 @@ class Line(dict):
 
 
 class Node:
-    def __init__(self, root=None, env=None, wrapper=(), start=True, **settings):
+    def __init__(self, root=None, env=None, wrapper=(), config=None, start=True, **settings):
         """settings: dicom__port=0 and the like become --set dicom.port=0. wrapper: a command before
-        the daemon's (strace, valgrind)."""
+        the daemon's (strace, valgrind). config: a configuration file."""
         self.own_root = root is None
         self.root = root or tempfile.mkdtemp(prefix="sluice-net-")
         self.env = dict(os.environ, **(env or {}))
         self.wrapper = list(wrapper)
+        self.config = ["--config", str(config)] if config else []
         self.settings = {"dicom.port": "0", "storage.root": self.root, "log.identifiers": "uid",
                          "log.heartbeat": "0s"}
         self.settings.update({k.replace("__", "."): str(v) for k, v in settings.items()})
@@ -55,7 +56,7 @@ class Node:
         sets = []
         for key, value in self.settings.items():
             sets += ["--set", f"{key}={value}"]
-        return self.wrapper + [SLUICED] + sets
+        return self.wrapper + [SLUICED] + self.config + sets
 
     def start(self):
         self.lines = []
