@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -370,6 +371,29 @@ static void a_full_disk_is_counted_and_survived(void **state)
 	sl_log_close(log);
 }
 
+/* A write that stops inside a line (here by a limit of the file's size, on a disk by ENOSPC). */
+static void after_a_torn_line_the_next_begins_on_its_own(void **state)
+{
+	struct fixture *f = *state;
+	struct sl_log_line l;
+	struct rlimit old, small;
+	struct sl_log *log = open_log(f);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	small = (struct rlimit){.rlim_cur = 30, .rlim_max = old.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	sl_log_begin(&l, log, SL_LOG_INFO, "torn");
+	sl_log_end(&l);
+	sl_log_flush(log);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	sl_log_begin(&l, log, SL_LOG_INFO, "whole");
+	sl_log_end(&l);
+	sl_log_close(log);
+	assert_string_equal(read_back(f, f->path),
+		"2024-02-29T12:34:56.789Z INFO \n"
+		"2024-02-29T12:34:56.789Z INFO whole\n"
+		"2024-02-29T12:34:56.789Z WARN log.dropped n=1\n");
+}
+
 #define THREADS    4
 #define PER_THREAD 500
 
@@ -479,6 +503,7 @@ int main(void)
 		T(when_nobody_reads_lines_are_dropped_counted_and_named),
 		T(a_stuck_reader_does_not_hold_up_the_stop),
 		T(a_full_disk_is_counted_and_survived),
+		T(after_a_torn_line_the_next_begins_on_its_own),
 		T(lines_of_several_threads_arrive_whole_and_in_order),
 		T(a_limit_passes_one_in_a_period_and_counts_the_rest),
 		T(rates_show_three_digits),
