@@ -222,9 +222,17 @@ void sl_conf_manual(FILE *out)
 	for (size_t i = 0; i < SL_CONF_KEY_N; i++)
 		if (sl_table_is_peer(&sl_conf_keys[i]))
 			sl_table_default(&sl_conf_keys[i], &conf->peer[0]);
+	fputs("# Configuration\n\nOne TOML file, named by `--config`; `--set group.key=value` "
+	      "overrides one key. "
+	      "Sizes are bytes or carry\nKiB, MiB, GiB, TiB; times carry ms, s, min, h, d. A "
+	      "change counts at "
+	      "SIGHUP (live) or at the next start\n(restart). This page, `conf/sluice.toml` and "
+	      "`--help` are "
+	      "made from `conf/params.def`.\n\n",
+		out);
 	for (size_t g = 0; g < sl_table_groups_n; g++) {
 		const struct sl_table_group *group = &sl_table_groups[g];
-		fprintf(out, group->is_peers ? "%s### [[%s]]\n\n" : "%s### [%s]\n\n",
+		fprintf(out, group->is_peers ? "%s## [[%s]]\n\n" : "%s## [%s]\n\n",
 			g > 0 ? "\n" : "", group->name);
 		fprintf(out,
 			"%s\n\n| key | default | allowed | change | meaning "

@@ -180,14 +180,24 @@ static void garbage_is_refused_and_survived(void **state)
 	conf_assert_error(f, 0, "f: is longer than 1048576 bytes");
 }
 
-static void every_cut_of_the_sample_is_survived(void **state)
+/* What a generator writes; the caller frees it. Not inlined: gcc 12 at -O3 takes what open_memstream()
+ * stored for a pointer to the local variable. */
+static __attribute__((noinline)) char *generated(void (*generate)(FILE *out))
 {
-	struct conf_fixture *f = *state;
 	char *text = NULL;
 	size_t n = 0;
 	FILE *out = open_memstream(&text, &n);
-	sl_conf_sample(out);
+	assert_non_null(out);
+	generate(out);
 	fclose(out);
+	return text;
+}
+
+static void every_cut_of_the_sample_is_survived(void **state)
+{
+	struct conf_fixture *f = *state;
+	char *text = generated(sl_conf_sample);
+	size_t n = strlen(text);
 	for (size_t cut = 0; cut < n; cut += 7) {
 		memset(&f->errors, 0, sizeof(f->errors));
 		enum sl_status st = sl_conf_parse(&f->conf, "f", text, cut, &f->errors);
@@ -387,42 +397,54 @@ static void what_is_printed_loads_back_to_the_same(void **state)
 	free(first);
 }
 
+/* A checked-in file is what its generator writes. Run in the project's root; with SLUICE_UPDATE=1 in
+ * the environment the file is written anew. */
+static void assert_file_is(const char *path, const char *want)
+{
+	static char have[65536];
+	FILE *f = getenv("SLUICE_UPDATE") != NULL ? fopen(path, "we") : NULL;
+	if (f != NULL) {
+		assert_int_equal(fputs(want, f) >= 0, 1);
+		assert_int_equal(fclose(f), 0);
+	}
+	f = fopen(path, "re");
+	assert_non_null(f);
+	size_t n = fread(have, 1, sizeof(have) - 1, f);
+	fclose(f);
+	have[n] = '\0';
+	if (strcmp(have, want) != 0)
+		fail_msg("%s is not what the table of keys says; run SLUICE_UPDATE=1 "
+			 "build/tests/conf_test_conf",
+			path);
+}
+
 static void the_sample_is_the_defaults_and_the_file_in_conf(void **state)
 {
 	struct conf_fixture *f = *state;
-	char *sample = NULL, *defaults = strdup(conf_text(f, sl_conf_print)), file[32768];
-	size_t n = 0;
-	FILE *out = open_memstream(&sample, &n);
-	sl_conf_sample(out);
-	fclose(out);
+	char *sample = generated(sl_conf_sample), *defaults = strdup(conf_text(f, sl_conf_print));
 	assert_int_equal(conf_parse(f, sample), SL_OK);
 	assert_string_equal(conf_text(f, sl_conf_print), defaults);
-	FILE *in = fopen("conf/sluice.toml", "re");
-	assert_non_null(in); /* run in the project's root */
-	size_t file_n = fread(file, 1, sizeof(file) - 1, in);
-	fclose(in);
-	file[file_n] = '\0';
-	assert_string_equal(
-		file, sample); /* differs: build/bin/sluiced --print-sample > conf/sluice.toml */
+	assert_file_is("conf/sluice.toml", sample);
 	free(sample);
 	free(defaults);
+}
+
+static void the_manual_is_the_file_in_doc(void **state)
+{
+	(void)state;
+	char *manual = generated(sl_conf_manual);
+	assert_file_is("doc/configuration.md", manual);
+	free(manual);
 }
 
 static void help_and_manual_name_every_key(void **state)
 {
 	(void)state;
-	for (int manual = 0; manual < 2; manual++) {
-		char *text = NULL, want[128];
-		size_t n = 0;
-		FILE *out = open_memstream(&text, &n);
-		if (manual)
-			sl_conf_manual(out);
-		else
-			sl_conf_help(out);
-		fclose(out);
+	for (int is_manual = 0; is_manual < 2; is_manual++) {
+		char *text = generated(is_manual ? sl_conf_manual : sl_conf_help), want[128];
 		for (size_t i = 0; i < SL_CONF_KEY_N; i++) {
 			const struct sl_conf_key *key = &sl_conf_keys[i];
-			if (manual)
+			if (is_manual)
 				snprintf(want, sizeof(want), "| `%s` | ", key->name);
 			else
 				snprintf(want, sizeof(want), "  %s.%s = ", key->group, key->name);
@@ -515,6 +537,7 @@ int main(void)
 		CONF_TEST(peers_up_to_256_and_not_one_more),
 		CONF_TEST(what_is_printed_loads_back_to_the_same),
 		CONF_TEST(the_sample_is_the_defaults_and_the_file_in_conf),
+		CONF_TEST(the_manual_is_the_file_in_doc),
 		CONF_TEST(help_and_manual_name_every_key),
 		CONF_TEST(reload_takes_what_is_live_and_names_all),
 		CONF_TEST(a_file_is_loaded_with_its_overrides),
