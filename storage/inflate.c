@@ -138,7 +138,7 @@ static enum sl_status run(struct sl_inflate *inf, struct sl_elem *e, const uint8
 /* PS3.5 A.5 says raw (RFC 1951); RFC 1950 2.2 and RFC 1952 2.3 say how the wrappers begin. */
 static bool is_wrapped(const uint8_t head[2])
 {
-	bool is_zlib = (head[0] & 0x0F) == 8 && head[0] >> 4 <= 7 && head[0] != 0x08 &&
+	bool is_zlib = (head[0] & 0x0F) == 8 && head[0] >> 4 <= 7 &&
 		       ((unsigned)head[0] << 8 | head[1]) % 31 == 0;
 	bool is_gzip = head[0] == 0x1F && head[1] == 0x8B;
 	return is_zlib || is_gzip;

@@ -139,6 +139,16 @@ static void item_with_a_rest(struct dataset *d)
 	ds_raw(d, "...", 3);
 }
 
+static void item_with_half_a_header(struct dataset *d)
+{
+	ds_head(d, SQ, "SQ", 8 + INNER + 9);
+	ds_item(d, INNER + 9);
+	inner(d, 0x1150);
+	size_t at = d->n;
+	ds_head(d, 0x00081198, "OB", 2);
+	d->n = at + 9;
+}
+
 static void fragments_without_delimiter(struct dataset *d)
 {
 	ds_head(d, 0x00080000 | 0x1199, "OB", UNDEFINED);
@@ -170,6 +180,7 @@ static const struct {
 	{"sequence too short", sequence_too_short_for_an_item, F(NOT_AN_ELEMENT), true},
 	{"element longer than its item", element_longer_than_its_item, F(ELEMENT_OVERRUN), false},
 	{"item with a rest", item_with_a_rest, F(NOT_AN_ELEMENT), false},
+	{"item with half a header", item_with_half_a_header, F(NOT_AN_ELEMENT), true},
 	{"fragments without delimiter", fragments_without_delimiter, F(NO_DELIMITER), true},
 };
 

@@ -123,6 +123,7 @@ static void elements_at_the_limit_and_one_past_it(void **state)
 			limits.elements = 50;
 			struct dataset *d = ds_begin(ELE); /* 2 */
 			uint32_t n = 45 + extra;           /* and 3 in the tail */
+			ds_tail(d);
 			if (how == 0) {
 				for (uint32_t i = 0; i < n; i++)
 					ds_el(d, 0x00091000 + i, "LO", "");
@@ -138,7 +139,6 @@ static void elements_at_the_limit_and_one_past_it(void **state)
 				ds_item_end(d);
 				ds_seq_end(d);
 			}
-			ds_tail(d);
 			struct walk *w = walk_bytes(d->b, d->n, ELE, &limits);
 			if (extra == 0) {
 				assert_flaw(w, F(NONE));
