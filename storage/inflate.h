@@ -8,7 +8,8 @@
  *
  * Memory: everything lives in sl_inflate_memory() bytes that the caller hands in (48 KiB: zlib's state,
  * its 32 KiB window, a small piece of output); zlib's allocator is a pointer into them, so nothing is
- * allocated at run time. Ingest buys a few at start and lends one to each deflated object in work.
+ * allocated at run time. Each disk thread has one; a stream is begun and ended within one job, or handed on
+ * with its memory.
  *
  * Owner: whoever holds the memory, one thread at a time.
  * SPDX-License-Identifier: Apache-2.0 */
