@@ -444,22 +444,14 @@ static enum sl_status put_record(struct sl_index_txn *t, struct sl_index_lmdb_ba
 	return SL_OK;
 }
 
-/* Removals must find room when stores do not: a batch neither begins in the pages that are kept for
- * them... */
-static enum sl_status check_room(struct sl_index_lmdb *ix, struct sl_diag *diag)
-{
-	const struct sl_index_snapshot *s = &ix->snapshot; /* the writer alone writes it */
-	uint64_t untouched = ix->map_pages - sl_min64(s->map_used / ix->page_size, ix->map_pages);
-	if (untouched + s->pages_free >= ix->headroom_pages)
-		return SL_OK;
-	return sl_index_lmdb_error(MDB_MAP_FULL, "index/room", diag);
-}
-
-/* ...nor ends in them. */
+/* Removals must find room when stores do not: a batch that brings something new does not end in the
+ * pages that are kept for them. */
 static enum sl_status check_room_left(struct sl_index_txn *t)
 {
 	enum { FREE_LIST = 0, MAIN_TREE = 1, META_PAGES = 2 };
 	uint64_t used = META_PAGES;
+	if (t->state.usage.instances == t->ix->state.usage.instances)
+		return SL_OK;
 	for (size_t i = 0; i < SL_TREE_N + 2; i++) {
 		MDB_stat stat;
 		MDB_dbi dbi = i < SL_TREE_N    ? t->ix->tree[i]
@@ -485,11 +477,8 @@ enum sl_status sl_index_lmdb_put_batch(struct sl_index *base,
 	sl_assert(n <= ix->batch_max);
 	if (n == 0)
 		return SL_OK;
-	enum sl_status st = check_room(ix, diag);
-	if (st != SL_OK)
-		return st;
 	sort(b->order, n, records);
-	st = sl_index_lmdb_begin(ix, &t, diag);
+	enum sl_status st = sl_index_lmdb_begin(ix, &t, diag);
 	if (st != SL_OK)
 		return st;
 	b->has_study = b->has_series = false;

@@ -144,6 +144,17 @@ static void rare_fields_of_instances_come_back(void **state)
 	}
 }
 
+static void a_row_of_another_series_is_refused(void **state)
+{
+	(void)state;
+	struct sl_uid series = sl_uid_of("1.2.840.1"), shorter = sl_uid_of("1.2.84");
+	struct sl_index_row_instance in = {.seq = 1, .uid = sl_uid_of("1.2.840.1.5")}, back;
+	uint8_t bytes[SL_INDEX_ROW_MAX];
+	struct sl_wbuf w = sl_wbuf_of(bytes, sizeof(bytes));
+	sl_index_row_put_instance(&w, &in, &series);
+	assert_int_equal(sl_index_row_instance(cur(&w), &shorter, &back), SL_E_CORRUPT);
+}
+
 static void small_rows_come_back(void **state)
 {
 	(void)state;
@@ -244,6 +255,7 @@ int main(void)
 		cmocka_unit_test(largest_rows_fit_and_come_back),
 		cmocka_unit_test(instances_keep_only_what_they_do_not_share),
 		cmocka_unit_test(rare_fields_of_instances_come_back),
+		cmocka_unit_test(a_row_of_another_series_is_refused),
 		cmocka_unit_test(small_rows_come_back),
 		cmocka_unit_test(damaged_rows_are_refused_or_read_safely),
 		cmocka_unit_test(unknown_attributes_are_passed_over),

@@ -1,70 +1,12 @@
 /* Patients, studies, series and instances in arrays; a row that went stays as a hole.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "support/index_mem.h"
+#include "support/index_mem_priv.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "storage/text.h"
-
-/* First values of one level as sent, each with its character set when that matters. */
-struct values {
-	struct sl_record record;
-	char charset[SL_ATTR_N][129];
-};
-
-struct patient {
-	bool is_gone, is_conflict;
-	struct values values;
-	size_t own_study; /* without PatientID: the study it is of, plus 1 */
-};
-
-struct study {
-	bool is_gone, is_conflict;
-	struct sl_uid uid;
-	size_t patient;
-	struct sl_index_counts counts;
-	struct values values;
-};
-
-struct series {
-	bool is_gone, is_conflict;
-	struct sl_uid uid;
-	size_t study;
-	struct sl_index_counts counts;
-	struct values values;
-};
-
-struct instance {
-	bool is_gone;
-	size_t series;
-	struct sl_index_instance shown;
-};
-
-struct array {
-	void *at;
-	size_t n, size; /* elements, bytes of one */
-};
-
-struct index_mem {
-	struct sl_index base;
-	pthread_mutex_t lock;
-	struct array patients, studies, series, instances, tombstones;
-	size_t capacity, reserved;
-	uint64_t next_seq, commits;
-};
-
-static struct index_mem *mem_of(struct sl_index *base)
-{
-	return sl_container_of(base, struct index_mem, base);
-}
-
-static void *item(struct array *a, size_t i)
-{
-	return (char *)a->at + i * a->size;
-}
 
 static void *grow(struct array *a)
 {
@@ -75,7 +17,7 @@ static void *grow(struct array *a)
 
 /* ---- finding ----------------------------------------------------------------------------------- */
 
-static struct study *find_study(struct index_mem *m, const struct sl_uid *uid, size_t *no)
+struct study *index_mem_study(struct index_mem *m, const struct sl_uid *uid, size_t *no)
 {
 	for (*no = 0; *no < m->studies.n; ++*no) {
 		struct study *s = item(&m->studies, *no);
@@ -85,7 +27,7 @@ static struct study *find_study(struct index_mem *m, const struct sl_uid *uid, s
 	return NULL;
 }
 
-static struct series *find_series(
+struct series *index_mem_series(
 	struct index_mem *m, const struct sl_uid *study, const struct sl_uid *uid, size_t *no)
 {
 	for (*no = 0; *no < m->series.n; ++*no) {
@@ -98,7 +40,7 @@ static struct series *find_series(
 	return NULL;
 }
 
-static struct instance *find_instance(struct index_mem *m, const struct sl_uid *uid)
+struct instance *index_mem_instance(struct index_mem *m, const struct sl_uid *uid)
 {
 	for (size_t i = 0; i < m->instances.n; i++) {
 		struct instance *in = item(&m->instances, i);
@@ -143,23 +85,11 @@ static bool merge(struct values *v, const struct sl_record *r, enum sl_attr_leve
 	return differs;
 }
 
-static size_t utf8(const struct values *v, enum sl_attr a, char *out, size_t cap)
+size_t index_mem_utf8(const struct values *v, enum sl_attr a, char *out, size_t cap)
 {
 	size_t n;
 	const char *bytes = sl_record_get(&v->record, a, &n);
 	return sl_text_to_utf8(out, cap, bytes, n, v->charset[a], strlen(v->charset[a]));
-}
-
-static void show_values(const struct values *v, struct sl_index_text *t)
-{
-	for (enum sl_attr a = 0; a < SL_ATTR_N; a++) {
-		size_t n = utf8(v, a, t->utf8 + t->used, sizeof(t->utf8) - t->used);
-		if (n == 0)
-			continue;
-		t->at[a] = t->used;
-		t->len[a] = (uint16_t)n;
-		t->used = (uint16_t)(t->used + n);
-	}
 }
 
 /* ---- putting ----------------------------------------------------------------------------------- */
@@ -167,8 +97,8 @@ static void show_values(const struct values *v, struct sl_index_text *t)
 static bool same_id(const struct values *a, const struct values *b, enum sl_attr attr)
 {
 	char x[600], y[600];
-	size_t n = utf8(a, attr, x, sizeof(x));
-	return n == utf8(b, attr, y, sizeof(y)) && memcmp(x, y, n) == 0;
+	size_t n = index_mem_utf8(a, attr, x, sizeof(x));
+	return n == index_mem_utf8(b, attr, y, sizeof(y)) && memcmp(x, y, n) == 0;
 }
 
 static bool is_same_patient(const struct values *a, const struct values *b)
@@ -263,12 +193,12 @@ static void put_record(
 	size_t study_no, series_no;
 	*result = (struct sl_index_result){SL_OK, 0};
 	m->next_seq = sl_max64(m->next_seq, r->seq + 1);
-	const struct instance *present = find_instance(m, &r->sop_instance_uid);
+	const struct instance *present = index_mem_instance(m, &r->sop_instance_uid);
 	if (present != NULL) {
 		result->status = present->shown.seq == r->seq ? SL_OK : SL_E_EXISTS;
 		return;
 	}
-	struct study *study = find_study(m, &r->study_instance_uid, &study_no);
+	struct study *study = index_mem_study(m, &r->study_instance_uid, &study_no);
 	if (study == NULL) {
 		size_t patient = join_patient(m, r, m->studies.n);
 		study_no = m->studies.n;
@@ -277,7 +207,7 @@ static void put_record(
 		study->patient = patient;
 	}
 	struct series *series =
-		find_series(m, &r->study_instance_uid, &r->series_instance_uid, &series_no);
+		index_mem_series(m, &r->study_instance_uid, &r->series_instance_uid, &series_no);
 	if (series == NULL) {
 		series_no = m->series.n;
 		series = grow(&m->series);
@@ -382,7 +312,7 @@ static enum sl_status remove_instance(struct sl_index *base, const struct sl_uid
 	(void)diag;
 	*removed = (struct sl_index_removed){0};
 	pthread_mutex_lock(&m->lock);
-	struct instance *in = find_instance(m, uid);
+	struct instance *in = index_mem_instance(m, uid);
 	if (in != NULL) {
 		take_out(m, in, removed);
 		bury(m, &(struct sl_index_tombstone){
@@ -407,7 +337,7 @@ static enum sl_status remove_study(struct sl_index *base, const struct sl_uid *u
 	(void)diag;
 	*removed = (struct sl_index_removed){0};
 	pthread_mutex_lock(&m->lock);
-	const struct study *study = find_study(m, uid, &no);
+	const struct study *study = index_mem_study(m, uid, &no);
 	for (size_t i = 0; i < m->instances.n && study != NULL; i++) {
 		struct instance *in = item(&m->instances, i);
 		const struct series *above = item(&m->series, in->series);
@@ -516,199 +446,6 @@ static void snapshot(struct sl_index *base, struct sl_index_snapshot *out)
 	pthread_mutex_unlock(&m->lock);
 }
 
-/* ---- reading ----------------------------------------------------------------------------------- */
-
-static enum sl_status open_reader(
-	struct sl_index *base, struct sl_index_reader **out, struct sl_diag *diag)
-{
-	(void)diag;
-	*out = calloc(1, sizeof(**out));
-	sl_assert(*out != NULL);
-	(*out)->index = base;
-	return SL_OK;
-}
-
-static void close_reader(struct sl_index_reader *rd)
-{
-	free(rd);
-}
-
-static void show_series(struct index_mem *m, const struct series *s, struct sl_index_series *out)
-{
-	memset(out, 0, sizeof(*out));
-	out->study_instance_uid = ((struct study *)item(&m->studies, s->study))->uid;
-	out->series_instance_uid = s->uid;
-	out->counts = s->counts;
-	out->is_conflict = s->is_conflict;
-	show_values(&s->values, &out->text);
-}
-
-static void show_study(struct index_mem *m, size_t no, struct sl_index_study *out)
-{
-	const struct study *s = item(&m->studies, no);
-	memset(out, 0, sizeof(*out));
-	out->study_instance_uid = s->uid;
-	out->counts = s->counts;
-	out->is_conflict = s->is_conflict;
-	out->patient = s->patient + 1;
-	show_values(&s->values, &out->text);
-	show_values(&((struct patient *)item(&m->patients, s->patient))->values, &out->text);
-	for (size_t i = 0; i < m->series.n; i++) {
-		const struct series *below = item(&m->series, i);
-		char name[SL_INDEX_MODALITY_MAX + 1];
-		size_t n;
-		bool is_known = false;
-		if (below->is_gone || below->study != no)
-			continue;
-		out->series_n++;
-		const char *m_bytes = sl_record_get(&below->values.record, SL_ATTR_MODALITY, &n);
-		snprintf(name, sizeof(name), "%.*s", (int)n, m_bytes);
-		for (uint8_t j = 0; j < out->modalities_n; j++)
-			is_known |= strcmp(out->modalities[j], name) == 0;
-		if (n > 0 && !is_known && out->modalities_n < SL_INDEX_MODALITIES)
-			strcpy(out->modalities[out->modalities_n++], name);
-	}
-}
-
-static enum sl_status locate_instance(struct sl_index_reader *rd, const struct sl_uid *uid,
-	struct sl_index_instance *out, struct sl_diag *diag)
-{
-	struct index_mem *m = mem_of(rd->index);
-	(void)diag;
-	pthread_mutex_lock(&m->lock);
-	const struct instance *in = find_instance(m, uid);
-	if (in != NULL)
-		*out = in->shown;
-	pthread_mutex_unlock(&m->lock);
-	return in != NULL ? SL_OK : SL_E_NOTFOUND;
-}
-
-static enum sl_status locate_series(struct sl_index_reader *rd, const struct sl_uid *study,
-	const struct sl_uid *uid, struct sl_index_series *out, struct sl_diag *diag)
-{
-	struct index_mem *m = mem_of(rd->index);
-	size_t no;
-	(void)diag;
-	pthread_mutex_lock(&m->lock);
-	const struct series *s = find_series(m, study, uid, &no);
-	if (s != NULL)
-		show_series(m, s, out);
-	pthread_mutex_unlock(&m->lock);
-	return s != NULL ? SL_OK : SL_E_NOTFOUND;
-}
-
-static enum sl_status locate_study(struct sl_index_reader *rd, const struct sl_uid *uid,
-	struct sl_index_study *out, struct sl_diag *diag)
-{
-	struct index_mem *m = mem_of(rd->index);
-	size_t no;
-	(void)diag;
-	pthread_mutex_lock(&m->lock);
-	const struct study *s = find_study(m, uid, &no);
-	if (s != NULL)
-		show_study(m, no, out);
-	pthread_mutex_unlock(&m->lock);
-	return s != NULL ? SL_OK : SL_E_NOTFOUND;
-}
-
-/* A cursor here is the place in the array behind the last row shown. */
-static size_t place_of(const struct sl_index_cursor *at)
-{
-	size_t place = 0;
-	if (at->len > 0)
-		memcpy(&place, at->key, sizeof(place));
-	return place;
-}
-
-static void set_place(struct sl_index_cursor *at, size_t place)
-{
-	at->len = sizeof(place);
-	memcpy(at->key, &place, sizeof(place));
-}
-
-static enum sl_status list_studies(struct sl_index_reader *rd, struct sl_index_cursor *at,
-	struct sl_index_study *out, size_t *n, struct sl_diag *diag)
-{
-	struct index_mem *m = mem_of(rd->index);
-	size_t filled = 0;
-	(void)diag;
-	pthread_mutex_lock(&m->lock);
-	for (size_t i = place_of(at); i < m->studies.n && filled < *n; i++) {
-		if (((struct study *)item(&m->studies, i))->is_gone)
-			continue;
-		show_study(m, i, &out[filled++]);
-		set_place(at, i + 1);
-	}
-	pthread_mutex_unlock(&m->lock);
-	*n = filled;
-	return filled > 0 ? SL_OK : SL_END;
-}
-
-static enum sl_status list_series(struct sl_index_reader *rd, const struct sl_uid *study,
-	struct sl_index_cursor *at, struct sl_index_series *out, size_t *n, struct sl_diag *diag)
-{
-	struct index_mem *m = mem_of(rd->index);
-	size_t filled = 0, no;
-	(void)diag;
-	pthread_mutex_lock(&m->lock);
-	bool exists = find_study(m, study, &no) != NULL;
-	for (size_t i = place_of(at); exists && i < m->series.n && filled < *n; i++) {
-		const struct series *s = item(&m->series, i);
-		if (s->is_gone || s->study != no)
-			continue;
-		show_series(m, s, &out[filled++]);
-		set_place(at, i + 1);
-	}
-	pthread_mutex_unlock(&m->lock);
-	*n = filled;
-	return filled > 0 ? SL_OK : exists ? SL_END : SL_E_NOTFOUND;
-}
-
-static enum sl_status list_instances(struct sl_index_reader *rd, const struct sl_uid *study,
-	const struct sl_uid *series, struct sl_index_cursor *at, struct sl_index_instance *out,
-	size_t *n, struct sl_diag *diag)
-{
-	struct index_mem *m = mem_of(rd->index);
-	size_t filled = 0, no;
-	(void)diag;
-	pthread_mutex_lock(&m->lock);
-	bool exists = find_series(m, study, series, &no) != NULL;
-	for (size_t i = place_of(at); exists && i < m->instances.n && filled < *n; i++) {
-		const struct instance *in = item(&m->instances, i);
-		if (in->is_gone || in->series != no)
-			continue;
-		out[filled++] = in->shown;
-		set_place(at, i + 1);
-	}
-	pthread_mutex_unlock(&m->lock);
-	*n = filled;
-	return filled > 0 ? SL_OK : exists ? SL_END : SL_E_NOTFOUND;
-}
-
-static enum sl_status list_tombstones(struct sl_index_reader *rd, uint64_t *after_seq,
-	struct sl_index_tombstone *out, size_t *n, struct sl_diag *diag)
-{
-	struct index_mem *m = mem_of(rd->index);
-	size_t filled = 0;
-	(void)diag;
-	pthread_mutex_lock(&m->lock);
-	while (filled < *n) {
-		const struct sl_index_tombstone *next = NULL;
-		for (size_t i = 0; i < m->tombstones.n; i++) {
-			const struct sl_index_tombstone *t = item(&m->tombstones, i);
-			if (t->seq > *after_seq && (next == NULL || t->seq < next->seq))
-				next = t;
-		}
-		if (next == NULL)
-			break;
-		out[filled++] = *next;
-		*after_seq = next->seq;
-	}
-	pthread_mutex_unlock(&m->lock);
-	*n = filled;
-	return filled > 0 ? SL_OK : SL_END;
-}
-
 static void close_index(struct sl_index *base)
 {
 	struct index_mem *m = mem_of(base);
@@ -723,13 +460,20 @@ static void close_index(struct sl_index *base)
 
 struct sl_index *sl_index_mem_new(size_t capacity)
 {
-	static const struct sl_index_ops ops = {close_index, put_batch, remove_instance,
-		remove_study, drop_tombstone, clear_stale, check, reserve, unreserve, snapshot,
-		open_reader, close_reader, locate_instance, locate_series, locate_study,
-		list_studies, list_series, list_instances, list_tombstones};
 	struct index_mem *m = calloc(1, sizeof(*m));
 	sl_assert(m != NULL);
-	m->base.ops = &ops;
+	m->ops = index_mem_reading;
+	m->ops.close = close_index;
+	m->ops.put_batch = put_batch;
+	m->ops.remove_instance = remove_instance;
+	m->ops.remove_study = remove_study;
+	m->ops.drop_tombstone = drop_tombstone;
+	m->ops.clear_stale = clear_stale;
+	m->ops.check = check;
+	m->ops.reserve = reserve;
+	m->ops.unreserve = unreserve;
+	m->ops.snapshot = snapshot;
+	m->base.ops = &m->ops;
 	m->capacity = capacity;
 	m->next_seq = 1;
 	m->patients.size = sizeof(struct patient);

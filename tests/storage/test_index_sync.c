@@ -1,0 +1,126 @@
+/* Commits are synced before they return, and a failing disk is told apart (F3, F5).
+ *
+ * This program's own fdatasync() and pwrite() stand before libc's, for LMDB too: they count, and fail
+ * when told to.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "support/t.h"
+
+#include <errno.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "support/index_fixture.h"
+
+static struct {
+	unsigned long syncs;          /* fdatasync calls that reached the disk */
+	unsigned long metas;          /* meta pages written: the switch to a new commit */
+	unsigned long metas_unsynced; /* of them, those not preceded by a sync since the last one */
+	int fail_sync, fail_meta;     /* errno of the next calls; 0: they work */
+} faults;
+
+int fdatasync(int fd)
+{
+	if (faults.fail_sync != 0) {
+		errno = faults.fail_sync;
+		return -1;
+	}
+	faults.syncs++;
+	return (int)syscall(SYS_fdatasync, fd);
+}
+
+/* LMDB writes whole pages, except of the meta page the fields that changed. */
+ssize_t pwrite(int fd, const void *bytes, size_t n, off_t at)
+{
+	if (n < 512) {
+		if (faults.fail_meta != 0) {
+			errno = faults.fail_meta;
+			return -1;
+		}
+		faults.metas++;
+		faults.metas_unsynced += faults.syncs == 0;
+		faults.syncs = 0;
+	}
+	return syscall(SYS_pwrite64, fd, bytes, n, at);
+}
+
+static enum sl_status try_put(struct sl_index *ix, uint64_t no, struct sl_diag *diag)
+{
+	struct sl_record r;
+	const struct sl_record *pointer = &r;
+	struct sl_index_result result;
+	rec_make(&r, no, 10);
+	return sl_index_put_batch(ix, &pointer, 1, &result, diag);
+}
+
+static void data_are_synced_before_the_meta_page_of_each_commit(void **state)
+{
+	struct fixture *f = *state;
+	faults.metas = faults.metas_unsynced = faults.syncs = 0;
+	for (uint64_t i = 0; i < 10; i++) {
+		unsigned long before = faults.metas;
+		assert_int_equal(try_put(f->ix, i, NULL), SL_OK);
+		assert_int_equal(faults.metas, before + 1);
+	}
+	assert_int_equal(faults.metas_unsynced, 0);
+}
+
+/* What a failed sync leaves: the index as it was, in memory and on disk, and a status to act on. */
+static void check_failed_sync(struct fixture *f, int err, enum sl_status expected)
+{
+	struct sl_diag diag = {0};
+	struct sl_index_snapshot before, after;
+	assert_int_equal(try_put(f->ix, 0, NULL), SL_OK);
+	sl_index_snapshot(f->ix, &before);
+	faults.fail_sync = err;
+	assert_int_equal(try_put(f->ix, 1, &diag), expected);
+	faults.fail_sync = 0;
+	assert_string_equal(diag.where, "lmdb/commit");
+	assert_int_equal(diag.errnum, err);
+	sl_index_snapshot(f->ix, &after);
+	assert_memory_equal(&before, &after, sizeof(after));
+	check_sound(f->ix);
+}
+
+static void F5_a_failed_sync_is_an_error_and_no_commit(void **state)
+{
+	check_failed_sync(*state, EIO, SL_E_IO);
+}
+
+static void F3_no_space_is_full_and_works_again(void **state)
+{
+	struct fixture *f = *state;
+	check_failed_sync(f, ENOSPC, SL_E_FULL);
+	check_failed_sync(f, EDQUOT, SL_E_FULL);
+	assert_int_equal(try_put(f->ix, 1, NULL), SL_OK);
+	assert_true(usage_of(f).instances == 2);
+	check_sound(f->ix);
+}
+
+/* After a failed meta page nobody knows which commit the disk has: LMDB refuses from then on. */
+static void F5_a_failed_meta_page_ends_all_writing(void **state)
+{
+	struct fixture *f = *state;
+	assert_int_equal(try_put(f->ix, 0, NULL), SL_OK);
+	faults.fail_meta = EIO;
+	assert_int_equal(try_put(f->ix, 1, NULL), SL_E_IO);
+	faults.fail_meta = 0;
+	assert_int_equal(try_put(f->ix, 1, NULL), SL_E_IO);
+	assert_true(usage_of(f).instances == 1);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_lmdb, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(data_are_synced_before_the_meta_page_of_each_commit),
+		TEST(F5_a_failed_sync_is_an_error_and_no_commit),
+		TEST(F3_no_space_is_full_and_works_again),
+		TEST(F5_a_failed_meta_page_ends_all_writing),
+	};
+	struct tmpdir dir;
+	if (!tmpdir_make(&dir))
+		return 0;
+	tmpdir_remove(&dir);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
