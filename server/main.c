@@ -42,6 +42,8 @@ struct node {
 	struct sl_server *server;
 	struct sl_heartbeat heartbeat;
 	atomic_bool is_stopped; /* the server's on_stopped came */
+	struct sl_diag failure; /* why the store failed; complete once has_failed is set */
+	atomic_bool has_failed;
 	sigset_t signals;
 };
 
@@ -49,8 +51,9 @@ struct node {
 
 static void on_fail(void *arg, const struct sl_diag *cause)
 {
-	(void)arg;
-	(void)cause;
+	struct node *n = arg;
+	n->failure = *cause; /* once in a process' life */
+	atomic_store(&n->has_failed, true);
 	kill(getpid(), SIGUSR2);
 }
 
@@ -254,19 +257,22 @@ static int next_signal(struct node *n, uint64_t at_ns)
 	return sig > 0 ? sig : 0;
 }
 
+static void say_failed(struct node *n)
+{
+	struct sl_log_line l;
+	sl_log_begin(&l, n->log, SL_LOG_ERROR, "storage.failed");
+	sl_log_diag(&l, &n->failure);
+	sl_log_str(&l, "note", "nothing acknowledged is lost; restart to recover");
+	sl_log_end(&l);
+}
+
 static int leave_failed(struct node *n)
 {
-	const struct sl_diag *cause = sl_latch_cause(&n->storage.latch);
-	struct sl_log_line l;
 	sl_server_stop(n->server, 0);
 	uint64_t until = sl_env_now_ns(&sl_env_system) + FAIL_GRACE_MS * 1000000ull;
 	while (!atomic_load(&n->is_stopped) && sl_env_now_ns(&sl_env_system) < until)
 		(void)next_signal(n, until);
-	sl_log_begin(&l, n->log, SL_LOG_ERROR, "storage.failed");
-	if (cause != NULL)
-		sl_log_diag(&l, cause);
-	sl_log_str(&l, "note", "nothing acknowledged is lost; restart to recover");
-	sl_log_end(&l);
+	say_failed(n);
 	sl_log_flush(n->log);
 	_exit(EXIT_STORAGE);
 }
@@ -291,7 +297,7 @@ static void serve(struct node *n)
 	while (!atomic_load(&n->is_stopped)) {
 		uint64_t period = n->conf.log.heartbeat * 1000000u;
 		int sig = next_signal(n, period == 0 ? UINT64_MAX : beat_ns + period);
-		if (sl_latch_is_failed(&n->storage.latch))
+		if (atomic_load(&n->has_failed))
 			leave_failed(n);
 		if (sig == SIGTERM || sig == SIGINT) {
 			begin_stop(n, !is_stopping);
@@ -330,13 +336,13 @@ static int run(struct node *n)
 		code = refuse(n, code_of(st), &d);
 	}
 	sl_server_close(n->server);
-	if (n->is_storage_open) {
-		bool has_failed = sl_latch_is_failed(&n->storage.latch);
+	/* The last batch is committed while closing, so the store may fail even now. */
+	if (n->is_storage_open)
 		sl_storage_close(&n->storage);
-		if (has_failed)
-			code = EXIT_STORAGE;
-	}
-	if (st == SL_OK) {
+	if (atomic_load(&n->has_failed)) {
+		say_failed(n);
+		code = EXIT_STORAGE;
+	} else if (st == SL_OK) {
 		sl_log_begin(&l, n->log, SL_LOG_INFO, "node.stopped");
 		sl_log_uint(&l, "stored", sl_stats_get(&n->stats.objects_stored));
 		sl_log_end(&l);

@@ -61,6 +61,16 @@ enum sl_status sl_index_lmdb_begin(
 	return sl_index_lmdb_error(mdb_txn_begin(ix->env, NULL, 0, &t->txn), "lmdb/begin", diag);
 }
 
+/* After a meta page that could not be written LMDB does nothing more: no space that returns helps. */
+static bool is_closed(struct sl_index_lmdb *ix)
+{
+	MDB_txn *txn;
+	int rc = mdb_txn_begin(ix->env, NULL, 0, &txn);
+	if (rc == 0)
+		mdb_txn_abort(txn);
+	return rc == MDB_PANIC;
+}
+
 enum sl_status sl_index_lmdb_end(struct sl_index_txn *t, enum sl_status st)
 {
 	struct sl_index_lmdb *ix = t->ix;
@@ -70,7 +80,11 @@ enum sl_status sl_index_lmdb_end(struct sl_index_txn *t, enum sl_status st)
 		mdb_txn_abort(t->txn);
 		return st;
 	}
-	st = sl_index_lmdb_error(mdb_txn_commit(t->txn), "lmdb/commit", t->diag);
+	int rc = mdb_txn_commit(t->txn);
+	st = sl_index_lmdb_error(rc, "lmdb/commit", t->diag);
+	if (st == SL_E_FULL && is_closed(ix))
+		return sl_fail(t->diag, SL_E_IO, rc, "lmdb/commit",
+			"the index could not write its first page: %s", mdb_strerror(rc));
 	if (st != SL_OK)
 		return st;
 	ix->state = t->state;

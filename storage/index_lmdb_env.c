@@ -21,6 +21,7 @@ enum {
 	SPARE_READERS =
 		16, /* slots for tools that look in from another process, and for ourselves */
 	HEADROOM_PAGES = 16384, /* kept for removals: 64 MiB, or an eighth of a small map... */
+	META_BYTES = 2 * 4096,  /* LMDB's two first pages, at the least */
 	HEADROOM_MIN = 64,      /* ...but what one removal copies, twice */
 	PAGES_AN_OBJECT =
 		2, /* what a reservation promises: rows of a new patient, study and series at
@@ -124,7 +125,12 @@ static enum sl_status enter_folder(struct sl_index_lmdb *ix,
 	if (flock(fd, LOCK_EX | LOCK_NB) != 0)
 		return sl_fail(diag, SL_E_BUSY, errno, "index/lock",
 			"another process has the index in %s open", options->path);
-	*exists = fstatat(fd, "data.mdb", &data, 0) == 0 && data.st_size > 0;
+	/* Shorter: a first start that was cut short, before any commit. LMDB would call it invalid. */
+	bool has_file = fstatat(fd, "data.mdb", &data, 0) == 0;
+	*exists = has_file && data.st_size >= META_BYTES;
+	if (has_file && !*exists && options->create && unlinkat(fd, "data.mdb", 0) != 0)
+		return sl_fail(diag, SL_E_IO, errno, "index/open", "cannot remove %s/data.mdb: %s",
+			options->path, strerror(errno));
 	if (!*exists && !options->create)
 		return sl_fail(diag, SL_E_NOTFOUND, ENOENT, "index/open", "there is no index in %s",
 			options->path);

@@ -13,6 +13,7 @@
 #include "storage/ingest_int.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static void on_turn(struct sl_turn *t);
 static void on_named(struct sl_store_file *f, enum sl_status st);
@@ -252,7 +253,8 @@ static void on_named(struct sl_store_file *f, enum sl_status st)
 {
 	struct sl_object *o = sl_container_of(f, struct sl_object, file);
 	if (st != SL_OK) {
-		(void)sl_fail(&o->result.diag, st, 0, "spool/fsync", "fsync of spool/ failed");
+		(void)sl_fail(&o->result.diag, st, f->sync.errnum, "spool/fsync",
+			"fsync of spool/: %s", strerror(f->sync.errnum));
 		sl_ingest_fail_io(o, st);
 	}
 	done(o, sl_ack_answer(o, sl_ingest_kept_verdict(o)));

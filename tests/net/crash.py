@@ -12,24 +12,15 @@ import shutil
 import time
 
 import order
-from kept import BUILD
 from load import Sender, join, make
 from node import Node
 from oracle import judge, read_ledger
+from preload import preload
 from rawscu import Ledger
 
-PRELOAD = os.path.join(BUILD, "tests", "io_preload.so")
 SENDERS = 6
 BIG = 512 * 1024
 STUDY = "1.2.826.0.1.77"
-
-
-def preload(**settings):
-    """The environment of a daemon that io_preload.so watches: trace=, kill=, fail=."""
-    env = {"SLUICE_IO_" + key.upper(): str(value) for key, value in settings.items()}
-    env["LD_PRELOAD"] = PRELOAD
-    env["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
-    return env
 
 
 class CrashRun:

@@ -15,6 +15,7 @@ An object is known by its inode; the response names it by SOP Instance UID, and 
 which inode that is.
 SPDX-License-Identifier: Apache-2.0
 """
+import os
 import struct
 from collections import defaultdict
 from dataclasses import dataclass
@@ -150,6 +151,13 @@ class Trace:
         if inode not in self.spool_links:
             self.writes.pop(inode, None)
             self.syncs.pop(inode, None)
+
+    def learn_names(self):
+        """Of objects that a later run has moved: which inode has which UID's name in archive/ now."""
+        for folder, _, files in os.walk(self.root + "/archive"):
+            for name in files:
+                inode = os.stat(os.path.join(folder, name)).st_ino
+                self.uids.setdefault(name.removesuffix(".dcm"), inode)
 
     def index_inodes(self):
         return {call.inode for call in self.calls if call.path == self.root + "/index/data.mdb"}

@@ -23,7 +23,7 @@ mutants() {
 		no_series_fsync|storage/store_fs_settle.c|s/root->is_durable && fsync\(fd\) != 0/root->is_durable && fd < 0/|the series folder is not synced
 		unlink_first|storage/store_fs_settle.c|s/(\tif \(st == SL_OK && root->is_durable && fsync\(fd\).*?)\tclose\(fd\);\n(.*?)\treturn st;\n/$2$1\tclose(fd);\n\treturn st;\n/s|names leave spool/ before the series folder is synced
 		no_parent_fsync|storage/root_beneath.c|s/\t\t\t fsync\(at\) != 0/\t\t\t at < -100/|the parent of a new folder is not synced
-		move_before_commit|storage/indexer.c|s/enum sl_status st = commit\(ix, n, &d\);/enum sl_status st = settle(ix, n, \&d);/; s/st = settle\(ix, n, &d\);\n\tif \(st == SL_E_FULL\)/st = commit(ix, n, \&d);\n\tif (st == SL_E_FULL)/|objects move before their rows are committed
+		move_before_commit|storage/indexer.c|s/(enum sl_status st = )commit(\(ix, n, .*?\n\t\tst = )settle\(/$1settle$2commit(/s|objects move before their rows are committed
 		index_nosync|storage/index_lmdb_env.c|s/MDB_NORDAHEAD, 0640/MDB_NORDAHEAD + MDB_NOSYNC, 0640/|LMDB does not sync
 	TABLE
 }

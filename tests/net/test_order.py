@@ -4,24 +4,18 @@ daemons whose source was broken on purpose; here the checker gets doctored trace
 SPDX-License-Identifier: Apache-2.0
 """
 import copy
-import os
 
 import order
 import pytest
-from kept import BUILD
 from load import join, make, send_by, statuses
 from node import Node
-
-PRELOAD = os.path.join(BUILD, "tests", "io_preload.so")
-SPOOL_SYNC, DATA_SYNC = "fsync", "fdatasync"
+from preload import preload
 
 
 def run(trace, associations, objects, again, **settings):
     """One run: objects over some associations, then some of them again, at the same time from all.
     The trace, judged by nobody yet."""
-    env = {"LD_PRELOAD": PRELOAD, "SLUICE_IO_TRACE": str(trace),
-           "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
-    with Node(env=env, **settings) as node:
+    with Node(env=preload(trace=trace), **settings) as node:
         made = [make(f"1.2.826.0.1.7.{n}", 2048 if n % 3 else 512 * 1024, series=f"1.2.826.0.1.7.9{n % 5}")
                 for n in range(objects)]
         senders = join(send_by(associations, node.port, made))

@@ -222,6 +222,29 @@ static void a_file_that_is_no_index_is_named(void **state)
 	(void)open_at(dir->path, SL_MIB, SL_E_CORRUPT);
 }
 
+/* Killed while the first start writes its first two pages: nothing was ever committed. */
+static void a_first_start_that_was_cut_short_left_no_index(void **state)
+{
+	static const off_t lengths[] = {0, 1, 2048, 4096, 8191};
+	const struct tmpdir *dir = *state;
+	struct sl_index_lmdb_options options = {
+		.path = dir->path, .map_size = 64 * SL_MIB, .readers = 1, .batch_max = 10};
+	char path[300];
+	snprintf(path, sizeof(path), "%s/data.mdb", dir->path);
+	for (size_t i = 0; i < SL_ARRAY_N(lengths); i++) {
+		struct sl_index *ix = open_at(dir->path, 64 * SL_MIB, SL_OK);
+		sl_index_close(ix);
+		assert_int_equal(truncate(path, lengths[i]), 0);
+		options.create = false;
+		assert_int_equal(sl_index_lmdb_open(&options, &ix, NULL), SL_E_NOTFOUND);
+		options.create = true;
+		assert_int_equal(sl_index_lmdb_open(&options, &ix, NULL), SL_OK);
+		assert_int_equal(put_range(ix, 0, 10, 10, NULL), SL_OK);
+		check_sound(ix);
+		sl_index_close(ix);
+	}
+}
+
 /* A copy that was cut short is damage that every call survives, at whatever length. */
 static void a_truncated_file_is_no_bus_error(void **state)
 {
@@ -262,6 +285,7 @@ int main(void)
 		TEST(the_recount_sees_damaged_rows),
 		TEST(damage_met_by_a_call_is_its_answer),
 		TEST(a_file_that_is_no_index_is_named),
+		TEST(a_first_start_that_was_cut_short_left_no_index),
 		TEST(a_truncated_file_is_no_bus_error),
 	};
 	struct tmpdir dir;

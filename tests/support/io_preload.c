@@ -6,9 +6,10 @@
  *	                       begin end thread how call result errno inode path detail
  *	SLUICE_IO_KILL=K       SIGKILL instead of the K-th call that changes files; K:torn lets half of
  *	                       its bytes through first, where it is a write
- *	SLUICE_IO_FAIL=CALL,PATTERN,K,ERRNO[,+]   the K-th CALL whose path matches (fnmatch) fails with
- *	                       that errno, undone; with "+" also every later one. Several, parted by ";".
- *	                       The line in the trace then says "injected" where others say "real".
+ *	SLUICE_IO_FAIL=CALL,PATTERN,K,ERRNO[,+]   the K-th CALL whose path matches (fnmatch; of a write
+ *	                       at an offset: path@offset) fails with that errno, undone; with "+" also
+ *	                       every later one. Several, parted by ";". The line in the trace then says
+ *	                       "injected" where others say "real".
  *
  * detail: flags of openat (hex), offset+length of a write, the new name of linkat and renameat, the
  * bytes of a write to a socket (hex). An O_TMPFILE's path is that of its folder. A path is that of the
@@ -61,6 +62,7 @@ struct call {
 	char path[PATH_MAX + 32];
 	unsigned long begin;
 	ino_t inode;
+	long offset;  /* of a write; -1 = none */
 	bool is_seen; /* worth a line: it concerns a file, a folder or a socket */
 	bool is_socket;
 	bool is_injected;
@@ -127,7 +129,7 @@ static void path_at(int dirfd, const char *name, char *out, size_t cap)
 static void about_fd(struct call *c, const char *name, int fd)
 {
 	struct stat sb;
-	*c = (struct call){.name = name};
+	*c = (struct call){.name = name, .offset = -1};
 	if (fstat(fd, &sb) != 0)
 		return;
 	c->is_socket = S_ISSOCK(sb.st_mode);
@@ -140,7 +142,7 @@ static void about_fd(struct call *c, const char *name, int fd)
 static void about_name(struct call *c, const char *name, int dirfd, const char *path)
 {
 	struct stat sb;
-	*c = (struct call){.name = name, .is_seen = true};
+	*c = (struct call){.name = name, .offset = -1, .is_seen = true};
 	path_at(dirfd, path, c->path, sizeof(c->path));
 	/* /proc/self/fd/N: the file behind it. */
 	bool is_fd = strncmp(path, "/proc/self/fd/", 14) == 0;
@@ -161,9 +163,14 @@ static void die(void)
 
 static bool is_injected(struct call *c)
 {
+	char place[sizeof(c->path) + 32];
+	if (io.faults_n > 0 && c->offset >= 0)
+		snprintf(place, sizeof(place), "%s@%ld", c->path, c->offset);
+	else
+		snprintf(place, sizeof(place), "%s", c->path);
 	for (int i = 0; i < io.faults_n; i++) {
 		struct fault *f = &io.faults[i];
-		if (strcmp(f->call, c->name) != 0 || fnmatch(f->pattern, c->path, 0) != 0)
+		if (strcmp(f->call, c->name) != 0 || fnmatch(f->pattern, place, 0) != 0)
 			continue;
 		long n = atomic_fetch_add(&f->seen, 1) + 1;
 		if (n == f->at || (f->stays && n > f->at)) {
@@ -268,6 +275,7 @@ static long watched_write(const char *name, int fd, const struct iovec *v, int n
 {
 	struct call c;
 	about_fd(&c, name, fd);
+	c.offset = off;
 	if (!begin(&c, true))
 		return end_written(&c, -1, v, n, off);
 	if (c.is_torn)

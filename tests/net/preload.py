@@ -1,0 +1,24 @@
+"""The environment of a daemon that tests/support/io_preload.c watches or disturbs.
+
+    Node(env=preload(trace=path, fail=fault("fdatasync", "*/spool/*", 3, errno.EIO)))
+
+SPDX-License-Identifier: Apache-2.0
+"""
+import os
+
+from kept import BUILD
+
+PRELOAD = os.path.join(BUILD, "tests", "io_preload.so")
+
+
+def preload(**settings):
+    """settings: trace=FILE, kill="K" or "K:torn", fail=fault(...)."""
+    env = {"SLUICE_IO_" + key.upper(): str(value) for key, value in settings.items()}
+    env["LD_PRELOAD"] = PRELOAD
+    env["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
+    return env
+
+
+def fault(call, pattern, at, errnum, stays=False):
+    """The at-th call of that name whose path matches fails; stays: every later one too."""
+    return f"{call},{pattern},{at},{errnum}" + (",+" if stays else "")

@@ -1,0 +1,220 @@
+"""Calls that fail, one at a time, by tests/support/io_preload.c: a failed sync ends the process with 70
+and no success is told on its strength; a full disk or a write error costs one object.
+SPDX-License-Identifier: Apache-2.0
+"""
+import errno
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+
+import order
+import pytest
+from load import Sender, join, make, send_by, statuses
+from node import SLUICED, Node
+from oracle import judge
+from preload import fault, preload
+from rawscu import Ledger
+
+OBJECTS = 60
+INSISTING = 6000  # tries: a minute and more
+
+
+class Run:
+    """Objects sent to a daemon in which one call fails. Ends by itself or, when it lives on, is stopped.
+    .code is its exit status; the trace tells what was injected: a run without that proves nothing."""
+
+    def __init__(self, folder, what, senders=1, dies=True, insists=False, **settings):
+        """insists: one sender that goes on until it is taken again after a refusal."""
+        self.root, self.ledger, trace = (str(folder / name) for name in ("root", "ledger", "trace"))
+        ledger = Ledger(self.ledger)
+        made = [make(f"1.2.826.0.1.55.{n}", 3000, f"1.2.826.0.1.55.7{n % 3}") for n in range(OBJECTS)]
+        self.made = {m.uid: m for m in made}
+        with Node(root=self.root, env=preload(trace=trace, fail=what), **settings) as node:
+            if insists:
+                self.senders = [self._insist(node, made, ledger)]
+            else:
+                self.senders = join(send_by(senders, node.port, made, ledger))
+            if dies:
+                node.wait_line("storage.failed")
+            self.code = node.wait() if dies else node.stop()
+            self.node = node
+        self.trace = order.Trace(order.read_trace(trace), self.root)
+        self.injected = [call for call in self.trace.calls if call.how == "injected"]
+        assert self.injected, "nothing was injected:\n" + node.log()
+
+    @staticmethod
+    def _insist(node, made, ledger):
+        """Sends the objects in turn until five in a row are taken after a refusal."""
+        sender = Sender(node.port, (), ledger)
+
+        def objects():
+            for i in range(INSISTING):
+                last = [s.status for s in sender.sent[-5:]]
+                if last == [0] * 5 and any(s.status != 0 for s in sender.sent):
+                    return
+                if last and last[-1] != 0:
+                    time.sleep(0.01)  # between two tries of somebody who was told "later"
+                yield made[i % len(made)]
+        sender.objects = objects()
+        sender.run()
+        return sender
+
+    def restart_and_judge(self):
+        with Node(root=self.root) as node:
+            assert node.stop() == 0, node.log()
+        self.trace.learn_names()
+        assert list(order.answered(self.trace)) == []
+        return judge(self.root, self.ledger, self.made)
+
+
+META = "*/data.mdb@4???"  # LMDB's second page: every other commit ends with a write there
+PAGES = "*/data.mdb@*[0-9][0-9][0-9][0-9][0-9]"  # those behind its two first
+
+SYNCS = {
+    "object": ("fdatasync", "*/spool/*", 5, "spool/fdatasync"),
+    "spool": ("fsync", "*/spool", 5, "spool/fsync"),
+    "series": ("fsync", "*/archive/*/*/*", 1, "archive/fsync"),
+    "parent": ("fsync", "*/archive", 1, "root/folder"),
+    "index": ("fdatasync", "*/data.mdb", 3, "lmdb/commit"),
+    "meta": ("pwrite", META, 2, "lmdb/commit"),
+}
+
+
+def judged_failed(run, where):
+    """What holds after every failed sync."""
+    assert run.code == 70, run.node.log()
+    failed = run.node.find("storage.failed")[0]
+    assert failed["at"] == where and failed["errno"] == "EIO" and failed["why"], failed.text
+    verdict = run.restart_and_judge()
+    assert verdict.is_good, verdict
+
+
+@pytest.mark.parametrize("senders", [1, 8])
+@pytest.mark.parametrize("which", SYNCS)
+def test_a_failed_sync_ends_the_daemon(tmp_path, which, senders):
+    call, pattern, at, where = SYNCS[which]
+    run = Run(tmp_path, fault(call, pattern, at, errno.EIO), senders, index__max_delay="1ms")
+    if senders == 1 and which in ("object", "spool"):
+        after = [a for a in run.trace.answers if a.status == 0 and a.begin > run.injected[0].begin]
+        assert after == [], "a success was told after the sync had failed"
+    if which == "spool":
+        late = [c for c in run.trace.folder_syncs[run.root + "/spool"] if c.begin > run.injected[0].end]
+        assert late == [], "the folder was synced again after a failure"
+    judged_failed(run, where)
+
+
+def test_no_space_for_the_page_that_commits_ends_the_daemon(tmp_path):
+    """LMDB works no more after that, whatever the reason: leave at once and say so."""
+    run = Run(tmp_path, fault("pwrite", META, 2, errno.ENOSPC), index__max_delay="1ms")
+    assert run.code == 70 and run.node.find("storage.failed")[0]["errno"] == "ENOSPC", run.node.log()
+    assert run.node.find("storage.failed")[0]["at"] == "lmdb/commit"
+    verdict = run.restart_and_judge()
+    assert verdict.is_good, verdict
+
+
+def test_a_sync_that_fails_while_stopping_is_told_too(tmp_path):
+    """The last batch is committed after the port was closed."""
+    root, trace = tmp_path / "root", tmp_path / "trace"
+    what = fault("fdatasync", "*/data.mdb", 2, errno.EIO)
+    with Node(root=str(root), env=preload(trace=trace, fail=what), index__max_delay="60s") as node:
+        join(send_by(1, node.port, [make("1.2.826.0.1.56.1")]))
+        assert node.find("storage.failed") == []
+        assert node.stop() == 70, node.log()
+        assert node.find("storage.failed")[0]["at"] == "lmdb/commit"
+
+
+# ---- what a full disk and a write error cost -----------------------------------------------------------
+
+ONE_OBJECT = {
+    "no space for its bytes": ("pwritev", "*/spool/*@0", 5, errno.ENOSPC, 0xA700),
+    "over quota": ("pwritev", "*/spool/*@0", 5, errno.EDQUOT, 0xA700),
+    "no space found at the sync": ("fdatasync", "*/spool/*", 5, errno.ENOSPC, 0xA700),
+    "no inode": ("openat", "*/spool/.", 5, errno.ENOSPC, 0xA700),
+    "no space for its name": ("linkat", "*/spool/*", 5, errno.ENOSPC, 0xA700),
+    "write error": ("pwritev", "*/spool/*@0", 5, errno.EIO, 0xA702),
+}
+
+
+@pytest.mark.parametrize("which", ONE_OBJECT)
+def test_one_object_is_refused_and_the_association_lives(tmp_path, which):
+    call, pattern, at, errnum, status = ONE_OBJECT[which]
+    run = Run(tmp_path, fault(call, pattern, at, errnum), dies=False, insists=True)
+    sender, got = run.senders[0], statuses(run.senders)
+    assert sender.end == "released" and run.code == 0, run.node.log()
+    assert set(got) == {0, status} and sender.sent[-1].status == 0, got
+    assert all(s.comment for s in sender.sent if s.status != 0)
+    verdict = run.restart_and_judge()
+    assert verdict.is_good, verdict
+
+
+LATER = {
+    "no space for index pages": ("pwrite", PAGES, 2, errno.ENOSPC),
+    "no space for a folder": ("mkdirat", "*/archive/*", 2, errno.ENOSPC),
+    "no space for the archive name": ("linkat", "*/spool/*.dcm", 2, errno.ENOSPC),
+}
+
+
+@pytest.mark.parametrize("which", LATER)
+def test_what_is_acknowledged_waits_in_the_spool_for_space(tmp_path, which):
+    """The indexer tries again until it succeeds; nothing is lost and the daemon lives."""
+    call, pattern, at, errnum = LATER[which]
+    run = Run(tmp_path, fault(call, pattern, at, errnum), dies=False, index__max_delay="1ms")
+    assert run.code == 0, run.node.log()
+    assert set(statuses(run.senders)) <= {0, 0xA700}
+    verdict = run.restart_and_judge()
+    assert verdict.is_good, verdict
+
+
+# ---- who may not start, and who promises less -----------------------------------------------------------
+
+def refused_start(node):
+    """Exit status and what it said."""
+    node.process = subprocess.Popen(node.command(), stderr=subprocess.PIPE, text=True, env=node.env)
+    said = node.process.communicate(timeout=60)[1]
+    return node.process.returncode, said
+
+
+def test_a_second_daemon_on_the_root_names_the_first():
+    with Node() as node, Node(root=node.root, start=False) as second:
+        code, said = refused_start(second)
+        assert code == 2 and f"in use by pid {node.pid} " in said, said
+        assert statuses(join(send_by(1, node.port, [make("1.2.826.0.1.57.1")]))) == {0: 1}
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None,
+                    reason="NOT RUN: needs root, to become somebody else, and setpriv")
+def test_an_unwritable_root_says_whose_it_must_be(tmp_path):
+    os.chmod(tmp_path, 0o755)
+    folder = tempfile.mkdtemp(dir="/var/tmp")
+    os.chmod(folder, 0o755)
+    binary = shutil.copy(SLUICED, folder)
+    root = os.path.join(folder, "root")
+    os.mkdir(root, 0o755)
+    wrapper = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    try:
+        node = Node(root=root, wrapper=wrapper, start=False)
+        done = subprocess.run([binary if word == SLUICED else word for word in node.command()],
+                              capture_output=True, text=True, timeout=60)
+    finally:
+        shutil.rmtree(folder)
+    assert done.returncode == 2 and "may not write there" in done.stderr and "chown" in done.stderr, done
+
+
+def test_durability_none_says_so_and_does_not_sync(tmp_path):
+    trace = tmp_path / "trace"
+    with Node(env=preload(trace=trace), storage__durability="none", log__heartbeat="200ms") as node:
+        assert statuses(join(send_by(2, node.port, [make(f"1.2.826.0.1.58.{n}") for n in range(10)]))) \
+            == {0: 10}
+        assert node.wait_line("node.start")["durability"] == "none"
+        assert "power cut" in node.wait_line("node.start")["note"]
+        assert node.wait_line("status", n=2)["durability"] == "none"
+        assert node.stop() == 0
+        seen = order.Trace(order.read_trace(trace), node.root)
+        assert not any(c.name == "fdatasync" and "/spool/" in c.path for c in seen.calls)
+        assert not seen.folder_syncs[node.root + "/spool"]
+        assert len(node.archive()) == 10
+    with Node(log__heartbeat="200ms") as node:
+        assert node.wait_line("node.start")["durability"] == "fsync"
+        assert "durability" not in node.wait_line("status")
