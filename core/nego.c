@@ -273,7 +273,8 @@ static const struct sl_nego_decision outcomes[OUTCOMES_N] = {
 	[LIMIT] = {REJECT(SL_UL_RJ_LIMIT), .why = "limit",
 		.when = "the node, or this peer, has as many associations as it may"},
 	[CONGESTION] = {REJECT(SL_UL_RJ_CONGESTION), .why = "congestion",
-		.when = "the buffers are too short for one more association"},
+		.when = "the buffers are too short for one more association, or the node is "
+			"stopping"},
 	[CONTEXT_ID] = {.verdict = SL_NEGO_ABORT,
 		.abort = {SL_UL_SOURCE_PROVIDER, SL_UL_ABORT_INVALID_PARAMETER},
 		.why = "context-id",

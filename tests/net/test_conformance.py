@@ -177,7 +177,7 @@ REFUSALS = {  # beginning of the condition: how to meet it
 }
 ELSEWHERE = {  # refusals that need a state of the node, and where that is provoked
     "the node, or this peer, has as many": "test_S11_U8_the_limits_stated_hold",
-    "the buffers are too short": "tests/core/test_nego.c, tests/server/test_server.c",
+    "the buffers are too short": "test_S11_U5_a_node_that_stops_says_so",
 }
 
 
@@ -204,6 +204,40 @@ def test_S11_U5_each_refusal_stated_is_the_one_answered(tmp_path):
         assert len(met) == len(REFUSALS)
         assert propose(node, ONE) == {1: (0, IMPLICIT_LE)}
         assert node.stop() == 0
+
+
+def asks_a_stopping_node(node):
+    """How a request is answered whose first half came before the order to stop."""
+    rq = rawscu.associate_rq([(1, *ONE[0])], "SLUICE")
+    with RawSCU("127.0.0.1", node.port, "SLUICE") as busy, \
+            RawSCU("127.0.0.1", node.port).connect() as asking:
+        busy.associate([(SC, [EXPLICIT_LE]), *ONE])
+        asking.send(rq[:50])
+        assert busy.echo().status == 0  # one loop: it has read both
+        busy.send_command(1, busy.store_rq(SC, "1.2.3"))
+        node.process.terminate()
+        try:
+            while True:  # the listener closes when the loop has heard of it
+                RawSCU("127.0.0.1", node.port).connect().close()
+        except OSError:
+            pass
+        try:
+            asking.send(rq[50:])
+            kind, body = asking.recv_pdu()
+        except Ended as end:
+            return end.how
+        busy.abort()
+        return kind, tuple(body[1:])
+
+
+def test_S11_U5_a_node_that_stops_says_so():
+    for _ in range(20):  # it gives a half request half a second, which may be over
+        with Node() as node:
+            how = asks_a_stopping_node(node)
+            assert node.wait() == 0
+        if how not in ("closed", "reset"):
+            break
+    assert how == (rawscu.RJ, (2, 3, 1))
 
 
 # ---- Statuses --------------------------------------------------------------------------------------
