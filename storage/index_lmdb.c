@@ -81,10 +81,10 @@ enum sl_status sl_index_lmdb_end(struct sl_index_txn *t, enum sl_status st)
 		return st;
 	}
 	int rc = mdb_txn_commit(t->txn);
-	st = sl_index_lmdb_error(rc, "lmdb/commit", t->diag);
-	if (st == SL_E_FULL && is_closed(ix))
+	if (rc > 0 && is_closed(ix))
 		return sl_fail(t->diag, SL_E_IO, rc, "lmdb/commit",
 			"the index could not write its first page: %s", mdb_strerror(rc));
+	st = sl_index_lmdb_error(rc, "lmdb/commit", t->diag);
 	if (st != SL_OK)
 		return st;
 	ix->state = t->state;

@@ -6,6 +6,7 @@
 #include "support/t.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -14,7 +15,7 @@
 static struct {
 	unsigned long syncs;          /* fdatasync calls that reached the disk */
 	unsigned long metas;          /* meta pages written: the switch to a new commit */
-	unsigned long metas_unsynced; /* of them, those not preceded by a sync since the last one */
+	unsigned long metas_unsynced; /* of them, those without a sync before or O_DSYNC */
 	int fail_sync, fail_meta;     /* errno of the next calls; 0: they work */
 } faults;
 
@@ -37,7 +38,7 @@ ssize_t pwrite(int fd, const void *bytes, size_t n, off_t at)
 			return -1;
 		}
 		faults.metas++;
-		faults.metas_unsynced += faults.syncs == 0;
+		faults.metas_unsynced += faults.syncs == 0 || !(fcntl(fd, F_GETFL) & O_DSYNC);
 		faults.syncs = 0;
 	}
 	return syscall(SYS_pwrite64, fd, bytes, n, at);
@@ -97,15 +98,27 @@ static void F3_no_space_is_full_and_works_again(void **state)
 }
 
 /* After a failed meta page nobody knows which commit the disk has: LMDB refuses from then on. */
-static void F5_a_failed_meta_page_ends_all_writing(void **state)
+static void check_failed_meta(struct fixture *f, int err)
 {
-	struct fixture *f = *state;
+	struct sl_diag diag = {0};
 	assert_int_equal(try_put(f->ix, 0, NULL), SL_OK);
-	faults.fail_meta = EIO;
-	assert_int_equal(try_put(f->ix, 1, NULL), SL_E_IO);
+	faults.fail_meta = err;
+	assert_int_equal(try_put(f->ix, 1, &diag), SL_E_IO);
 	faults.fail_meta = 0;
+	assert_int_equal(diag.status, SL_E_IO);
+	assert_int_equal(diag.errnum, err);
 	assert_int_equal(try_put(f->ix, 1, NULL), SL_E_IO);
 	assert_true(usage_of(f).instances == 1);
+}
+
+static void F5_a_failed_meta_page_ends_all_writing(void **state)
+{
+	check_failed_meta(*state, EIO);
+}
+
+static void F5_so_does_one_for_which_there_was_no_space(void **state)
+{
+	check_failed_meta(*state, ENOSPC);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_lmdb, teardown)
@@ -117,6 +130,7 @@ int main(void)
 		TEST(F5_a_failed_sync_is_an_error_and_no_commit),
 		TEST(F3_no_space_is_full_and_works_again),
 		TEST(F5_a_failed_meta_page_ends_all_writing),
+		TEST(F5_so_does_one_for_which_there_was_no_space),
 	};
 	struct tmpdir dir;
 	if (!tmpdir_make(&dir))
