@@ -99,6 +99,12 @@ struct sl_index_tombstone {
 	bool is_plain_name;  /* ...it has the plain name <uid>.dcm */
 };
 
+/* A study in the order of its last arrival: what the evictor goes by. */
+struct sl_index_arrival {
+	struct sl_uid study_instance_uid;
+	struct sl_index_counts counts;
+};
+
 /* What a removal took out. */
 struct sl_index_removed {
 	uint64_t instances, bytes; /* Part 10 bytes */
@@ -188,6 +194,8 @@ struct sl_index_ops {
 	enum sl_status (*list_instances)(struct sl_index_reader *rd, const struct sl_uid *study,
 		const struct sl_uid *series, struct sl_index_cursor *at,
 		struct sl_index_instance *out, size_t *n, struct sl_diag *diag);
+	enum sl_status (*list_arrivals)(struct sl_index_reader *rd, uint64_t *after_seq,
+		struct sl_index_arrival *out, size_t *n, struct sl_diag *diag);
 	enum sl_status (*list_tombstones)(struct sl_index_reader *rd, uint64_t *after_seq,
 		struct sl_index_tombstone *out, size_t *n, struct sl_diag *diag);
 };
@@ -330,7 +338,7 @@ SL_MUST static inline enum sl_status sl_index_locate_study(struct sl_index_reade
 
 /* Pages. *n holds the places of out[] and then how many are filled; SL_OK with at least one, SL_END
  * with none: there is nothing further. Studies, series and instances come in the order in which
- * their rows were made; tombstones by seq, *after_seq 0 at first. SL_E_NOTFOUND: no such parent. */
+ * their rows were made; arrivals and tombstones by seq, *after_seq 0 at first. SL_E_NOTFOUND: no such parent. */
 SL_MUST static inline enum sl_status sl_index_list_studies(struct sl_index_reader *rd,
 	struct sl_index_cursor *at, struct sl_index_study *out, size_t *n, struct sl_diag *diag)
 {
@@ -349,6 +357,13 @@ SL_MUST static inline enum sl_status sl_index_list_instances(struct sl_index_rea
 	struct sl_index_instance *out, size_t *n, struct sl_diag *diag)
 {
 	return rd->index->ops->list_instances(rd, study, series, at, out, n, diag);
+}
+
+/* The study whose last instance came longest ago comes first (by counts.last_seq, never by a clock). */
+SL_MUST static inline enum sl_status sl_index_list_arrivals(struct sl_index_reader *rd,
+	uint64_t *after_seq, struct sl_index_arrival *out, size_t *n, struct sl_diag *diag)
+{
+	return rd->index->ops->list_arrivals(rd, after_seq, out, n, diag);
 }
 
 SL_MUST static inline enum sl_status sl_index_list_tombstones(struct sl_index_reader *rd,

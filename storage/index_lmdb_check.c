@@ -162,6 +162,20 @@ static enum sl_status check_children(
 	return st == SL_END ? SL_OK : st;
 }
 
+/* The study stands once in the order of arrival, at its last instance's seq. */
+static enum sl_status check_arrival(
+	struct check *c, uint64_t no, const struct sl_index_row_study *row)
+{
+	uint8_t kb[SL_LMDB_KEY_UINT_MAX];
+	struct sl_wbuf key = sl_wbuf_of(kb, sizeof(kb));
+	uint64_t named = 0;
+	sl_lmdb_key_put_uint(&key, row->counts.last_seq);
+	enum sl_status st = sl_index_lmdb_get_number(c->t, SL_TREE_ARRIVAL, &key, &named);
+	if (!is_failure(st) && (st != SL_OK || named != no))
+		wrong(c, "study %s is not where its last arrival leads", row->uid.s);
+	return st;
+}
+
 static enum sl_status check_study(struct check *c, MDB_val key, MDB_val value)
 {
 	struct sl_index_row_study row;
@@ -179,6 +193,9 @@ static enum sl_status check_study(struct check *c, MDB_val key, MDB_val value)
 		return st;
 	if (st != SL_OK || named != no)
 		wrong(c, "study %s is not where its UID leads", row.uid.s);
+	st = check_arrival(c, no, &row);
+	if (is_failure(st))
+		return st;
 	st = sl_index_lmdb_get_patient(c->t, row.patient, &patient);
 	if (is_failure(st))
 		return st;
@@ -248,6 +265,7 @@ static enum sl_status check_sizes(struct check *c)
 	} sizes[] = {
 		{SL_TREE_PATIENT_KEY, "patient keys", u->patients},
 		{SL_TREE_STUDY_UID, "study UIDs", u->studies},
+		{SL_TREE_ARRIVAL, "last arrivals", u->studies},
 		{SL_TREE_SERIES, "series rows", u->series},
 		{SL_TREE_SERIES_UID, "series UIDs", u->series},
 		{SL_TREE_INSTANCE, "instance rows", u->instances},

@@ -40,6 +40,7 @@ static const char *const tree_names[SL_TREE_N] = {
 	[SL_TREE_INSTANCE] = "instance",
 	[SL_TREE_UID] = "uid",
 	[SL_TREE_TOMBSTONE] = "tombstone",
+	[SL_TREE_ARRIVAL] = "arrival",
 };
 
 const char *sl_index_lmdb_unsafe_fs(unsigned long statfs_type)
@@ -185,20 +186,52 @@ static enum sl_status fill_holes(struct sl_index_lmdb *ix, struct sl_diag *diag)
 	return SL_OK;
 }
 
-/* Reads the schema of an index that is there, writes it into one that is new. */
+/* Schema 1 had no order of arrival: it is made from the studies. */
+static enum sl_status upgrade_from_1(struct sl_index_txn *t)
+{
+	MDB_cursor *cursor = NULL;
+	MDB_val key, value;
+	int rc = mdb_cursor_open(t->txn, t->ix->tree[SL_TREE_STUDY], &cursor);
+	if (rc == 0)
+		rc = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
+	enum sl_status st = SL_OK;
+	while (rc == 0 && st == SL_OK) {
+		struct sl_index_row_study row;
+		struct sl_cur number = sl_cur_of(key.mv_data, key.mv_size);
+		uint64_t no = sl_lmdb_key_uint(&number);
+		if (sl_index_row_study(sl_cur_of(value.mv_data, value.mv_size), &row) != SL_OK)
+			st = sl_index_lmdb_corrupt("index/study", t->diag);
+		else
+			st = sl_index_lmdb_move_arrival(t, no, 0, row.counts.last_seq);
+		rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+	}
+	if (cursor != NULL)
+		mdb_cursor_close(cursor);
+	if (st == SL_OK && rc != MDB_NOTFOUND)
+		st = sl_index_lmdb_error(rc, "lmdb/upgrade", t->diag);
+	return st;
+}
+
+static enum sl_status put_schema(struct sl_index_txn *t, const struct sl_wbuf *key)
+{
+	uint8_t bytes[4];
+	struct sl_wbuf w = sl_wbuf_of(bytes, sizeof(bytes));
+	sl_wbuf_be32(&w, SL_INDEX_LMDB_SCHEMA);
+	return sl_index_lmdb_put(t, SL_TREE_META, key, &w);
+}
+
+/* Reads the schema of an index that is there, and upgrades it; writes it into one that is new. The
+ * caller's one commit covers all of it. */
 static enum sl_status agree_schema(struct sl_index_txn *t, bool exists, const char *path)
 {
 	struct sl_cur value;
-	uint8_t bytes[4];
 	struct sl_wbuf key = sl_wbuf_of((uint8_t[]){"schema"}, 6);
 	key.len = 6;
 	enum sl_status st = sl_index_lmdb_get(t, SL_TREE_META, &key, &value);
 	if (st == SL_E_NOTFOUND && !exists) {
-		struct sl_wbuf w = sl_wbuf_of(bytes, sizeof(bytes));
-		sl_wbuf_be32(&w, SL_INDEX_LMDB_SCHEMA);
 		t->state = (struct sl_index_row_state){
 			.next_seq = 1, .next_patient = 1, .next_study = 1, .next_word = 1};
-		st = sl_index_lmdb_put(t, SL_TREE_META, &key, &w);
+		st = put_schema(t, &key);
 		return st == SL_OK ? sl_index_lmdb_put_state(t, &t->state) : st;
 	}
 	if (st != SL_OK)
@@ -211,6 +244,13 @@ static enum sl_status agree_schema(struct sl_index_txn *t, bool exists, const ch
 			"the index in %.60s has schema %u, this program knows up to %u: run the "
 			"newer program",
 			path, schema, (unsigned)SL_INDEX_LMDB_SCHEMA);
+	if (schema == 1) {
+		st = upgrade_from_1(t);
+		if (st == SL_OK)
+			st = put_schema(t, &key);
+		if (st != SL_OK)
+			return st;
+	}
 	st = sl_index_lmdb_get_state(t, &t->state);
 	return st == SL_E_NOTFOUND ? sl_index_lmdb_corrupt("index/state", t->diag) : st;
 }
@@ -227,8 +267,10 @@ static enum sl_status open_trees(
 		return st;
 	int rc = mdb_env_stat(ix->env, &main_tree);
 	bool exists = rc == 0 && main_tree.ms_entries > 0;
-	for (int i = 0; i < SL_TREE_N && rc == 0; i++)
-		rc = mdb_dbi_open(t.txn, tree_names[i], exists ? 0 : MDB_CREATE, &ix->tree[i]);
+	for (int i = 0; i < SL_TREE_N && rc == 0; i++) {
+		bool may_be_new = !exists || i == SL_TREE_ARRIVAL; /* younger than schema 1 */
+		rc = mdb_dbi_open(t.txn, tree_names[i], may_be_new ? MDB_CREATE : 0, &ix->tree[i]);
+	}
 	if (rc == 0 && !exists && !options->create)
 		st = sl_fail(
 			diag, SL_E_NOTFOUND, 0, "lmdb/trees", "the index in %.80s is empty", path);

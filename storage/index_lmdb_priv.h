@@ -18,7 +18,7 @@
 #include "storage/index_row.h"
 #include "storage/lmdb_key.h"
 
-#define SL_INDEX_LMDB_SCHEMA 1
+#define SL_INDEX_LMDB_SCHEMA 2 /* 1: without SL_TREE_ARRIVAL */
 
 /* key -> value. "place" is study number, series number, ordinal (index_row.h). */
 enum sl_index_lmdb_tree {
@@ -33,6 +33,7 @@ enum sl_index_lmdb_tree {
 	SL_TREE_INSTANCE,    /* place -> instance row: a study's rows lie together */
 	SL_TREE_UID,         /* UID -> place */
 	SL_TREE_TOMBSTONE,   /* seq -> tombstone row */
+	SL_TREE_ARRIVAL,     /* last seq of a study -> study: the order of eviction */
 	SL_TREE_N
 };
 
@@ -42,6 +43,7 @@ struct sl_index_lmdb_batch {
 	bool has_study, has_series;                             /* the rows below are loaded... */
 	bool is_patient_dirty, is_study_dirty, is_series_dirty; /* ...and differ from the tree's */
 	uint64_t study_no, series_no;
+	uint64_t arrival;                    /* the study's key in SL_TREE_ARRIVAL; 0 = none yet */
 	struct sl_index_row_patient patient; /* of the study's patient number */
 	struct sl_index_row_study study;
 	struct sl_index_row_series series;
@@ -159,6 +161,11 @@ SL_MUST enum sl_status sl_index_lmdb_find_study(
 SL_MUST enum sl_status sl_index_lmdb_find_series(
 	struct sl_index_txn *t, uint64_t study, const struct sl_uid *uid, uint64_t *series);
 
+/* The study's place in the order of arrival: from the seq it stands at (0: nowhere) to that of its
+ * last instance (0: it goes). */
+SL_MUST enum sl_status sl_index_lmdb_move_arrival(
+	struct sl_index_txn *t, uint64_t study, uint64_t from_seq, uint64_t to_seq);
+
 /* Keys, for those who walk. */
 void sl_index_lmdb_key_series_uid(struct sl_wbuf *w, const struct sl_uid *uid, uint64_t study);
 
@@ -202,5 +209,7 @@ enum sl_status sl_index_lmdb_list_series(struct sl_index_reader *base, const str
 enum sl_status sl_index_lmdb_list_instances(struct sl_index_reader *base,
 	const struct sl_uid *study, const struct sl_uid *series, struct sl_index_cursor *at,
 	struct sl_index_instance *out, size_t *n, struct sl_diag *diag);
+enum sl_status sl_index_lmdb_list_arrivals(struct sl_index_reader *base, uint64_t *after_seq,
+	struct sl_index_arrival *out, size_t *n, struct sl_diag *diag);
 enum sl_status sl_index_lmdb_list_tombstones(struct sl_index_reader *base, uint64_t *after_seq,
 	struct sl_index_tombstone *out, size_t *n, struct sl_diag *diag);

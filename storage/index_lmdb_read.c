@@ -14,8 +14,8 @@ struct reader {
 	MDB_cursor *cursor[SL_TREE_N];
 };
 
-static const enum sl_index_lmdb_tree walked[] = {
-	SL_TREE_STUDY, SL_TREE_SERIES, SL_TREE_SERIES_UID, SL_TREE_INSTANCE, SL_TREE_TOMBSTONE};
+static const enum sl_index_lmdb_tree walked[] = {SL_TREE_STUDY, SL_TREE_SERIES, SL_TREE_SERIES_UID,
+	SL_TREE_INSTANCE, SL_TREE_TOMBSTONE, SL_TREE_ARRIVAL};
 
 static struct reader *reader_of(struct sl_index_reader *base)
 {
@@ -386,6 +386,54 @@ enum sl_status sl_index_lmdb_list_instances(struct sl_index_reader *base,
 	return end(rd, page_end(st, i, n));
 }
 
+/* Where a walk by seq goes on. */
+static struct sl_index_cursor cursor_after(uint64_t seq)
+{
+	struct sl_index_cursor at = {0};
+	struct sl_wbuf key = sl_wbuf_of(at.key, sizeof(at.key));
+	if (seq > 0)
+		sl_lmdb_key_put_uint(&key, seq);
+	at.len = (uint8_t)key.len;
+	return at;
+}
+
+static enum sl_status show_arrival(
+	struct sl_index_txn *t, struct sl_cur number, struct sl_index_arrival *out)
+{
+	struct sl_index_row_study row;
+	uint64_t no = sl_lmdb_key_uint(&number);
+	if (number.bad || sl_cur_left(&number) != 0)
+		return sl_index_lmdb_corrupt("index/arrival", t->diag);
+	enum sl_status st = must(t, sl_index_lmdb_get_study(t, no, &row), "index/arrival");
+	if (st == SL_OK)
+		*out = (struct sl_index_arrival){row.uid, row.counts};
+	return st;
+}
+
+enum sl_status sl_index_lmdb_list_arrivals(struct sl_index_reader *base, uint64_t *after_seq,
+	struct sl_index_arrival *out, size_t *n, struct sl_diag *diag)
+{
+	struct reader *rd = reader_of(base);
+	struct sl_index_txn t;
+	struct walk w = {.t = &t};
+	struct sl_wbuf all = {0};
+	struct sl_index_cursor at = cursor_after(*after_seq);
+	size_t i = 0;
+	enum sl_status st = begin(rd, &t, diag);
+	if (st != SL_OK)
+		return st;
+	st = walk_first(&w, rd, SL_TREE_ARRIVAL, &all, &at);
+	while (st == SL_OK && i < *n) {
+		st = show_arrival(&t, sl_cur_of(w.value.mv_data, w.value.mv_size), &out[i]);
+		if (st != SL_OK)
+			break;
+		*after_seq = out[i].counts.last_seq;
+		if (++i < *n)
+			st = walk_next(&w);
+	}
+	return end(rd, page_end(st, i, n));
+}
+
 enum sl_status sl_index_lmdb_list_tombstones(struct sl_index_reader *base, uint64_t *after_seq,
 	struct sl_index_tombstone *out, size_t *n, struct sl_diag *diag)
 {
@@ -393,16 +441,11 @@ enum sl_status sl_index_lmdb_list_tombstones(struct sl_index_reader *base, uint6
 	struct sl_index_txn t;
 	struct walk w = {.t = &t};
 	struct sl_wbuf all = {0};
-	struct sl_index_cursor at = {0};
+	struct sl_index_cursor at = cursor_after(*after_seq);
 	size_t i = 0;
 	enum sl_status st = begin(rd, &t, diag);
 	if (st != SL_OK)
 		return st;
-	if (*after_seq > 0) {
-		struct sl_wbuf key = sl_wbuf_of(at.key, sizeof(at.key));
-		sl_lmdb_key_put_uint(&key, *after_seq);
-		at.len = (uint8_t)key.len;
-	}
 	st = walk_first(&w, rd, SL_TREE_TOMBSTONE, &all, &at);
 	while (st == SL_OK && i < *n) {
 		if (sl_index_row_tombstone(sl_cur_of(w.value.mv_data, w.value.mv_size), &out[i]) !=

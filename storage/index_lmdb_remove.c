@@ -93,6 +93,8 @@ static enum sl_status remove_study_row(
 		sl_lmdb_key_put_uint(&key, no);
 		st = sl_index_lmdb_del(t, SL_TREE_STUDY, &key);
 	}
+	if (st == SL_OK)
+		st = sl_index_lmdb_move_arrival(t, no, row->counts.last_seq, 0);
 	t->state.usage.studies--;
 	uncount_conflict(t, row->flags);
 	st = must(t, st, "index/study");

@@ -194,6 +194,25 @@ enum sl_status sl_index_lmdb_find_series(
 	return sl_index_lmdb_get_number(t, SL_TREE_SERIES_UID, &key, series);
 }
 
+enum sl_status sl_index_lmdb_move_arrival(
+	struct sl_index_txn *t, uint64_t study, uint64_t from_seq, uint64_t to_seq)
+{
+	uint8_t kb[SL_LMDB_KEY_UINT_MAX];
+	struct sl_wbuf key = sl_wbuf_of(kb, sizeof(kb));
+	enum sl_status st = SL_OK;
+	if (from_seq != 0) {
+		sl_lmdb_key_put_uint(&key, from_seq);
+		st = sl_index_lmdb_del(t, SL_TREE_ARRIVAL, &key);
+		if (st == SL_E_NOTFOUND)
+			st = sl_index_lmdb_corrupt("index/arrival", t->diag);
+	}
+	if (st != SL_OK || to_seq == 0)
+		return st;
+	key.len = 0;
+	sl_lmdb_key_put_uint(&key, to_seq);
+	return sl_index_lmdb_put_number(t, SL_TREE_ARRIVAL, &key, study);
+}
+
 /* ---- dictionary and text ----------------------------------------------------------------------- */
 
 enum { WORD_BY_NUMBER = 1, NUMBER_BY_WORD = 2, WORD_MAX = 128 };

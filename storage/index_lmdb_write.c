@@ -75,6 +75,9 @@ static enum sl_status leave_study(struct sl_index_txn *t, struct sl_index_lmdb_b
 		st = sl_index_lmdb_put_patient(t, b->study.patient, &b->patient);
 	if (st == SL_OK && b->has_study && b->is_study_dirty)
 		st = sl_index_lmdb_put_study(t, b->study_no, &b->study);
+	if (st == SL_OK && b->has_study && b->arrival != b->study.counts.last_seq)
+		st = sl_index_lmdb_move_arrival(
+			t, b->study_no, b->arrival, b->study.counts.last_seq);
 	b->has_study = b->is_study_dirty = b->is_patient_dirty = false;
 	return st;
 }
@@ -163,6 +166,7 @@ static enum sl_status enter_study(
 		if (st == SL_E_NOTFOUND)
 			st = sl_index_lmdb_corrupt("index/study", t->diag);
 	}
+	b->arrival = st == SL_OK ? b->study.counts.last_seq : 0;
 	b->has_study = st == SL_OK;
 	return st;
 }

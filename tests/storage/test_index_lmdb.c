@@ -135,6 +135,33 @@ static void a_newer_schema_is_refused_by_name(void **state)
 	assert_int_equal(sl_index_lmdb_open(&options, &ix, NULL), SL_E_CORRUPT);
 }
 
+/* Schema 1 had no order of arrival. */
+static void an_index_of_schema_1_is_upgraded(void **state)
+{
+	const struct tmpdir *dir = *state;
+	struct sl_index *ix = open_at(dir->path, SL_MIB, SL_OK);
+	assert_int_equal(try_range(ix, 0, 60, 10, NULL), SL_OK);
+	sl_index_close(ix);
+	const MDB_val older = {4, "\0\0\0\x01"};
+	tamper(dir->path, "meta", (MDB_val){6, "schema"}, &older);
+	for (uint8_t last_seq = 10; last_seq <= 60; last_seq += 10)
+		tamper(dir->path, "arrival", (MDB_val){1, &last_seq}, NULL);
+	for (int round = 0; round < 2; round++) { /* the second time there is nothing to do */
+		struct sl_index_reader *rd;
+		struct sl_index_arrival found[8];
+		uint64_t after = 0;
+		size_t n = 8;
+		ix = open_at(dir->path, SL_MIB, SL_OK);
+		check_sound(ix);
+		assert_int_equal(sl_index_open_reader(ix, &rd, NULL), SL_OK);
+		assert_int_equal(sl_index_list_arrivals(rd, &after, found, &n, NULL), SL_OK);
+		assert_int_equal(n, 6);
+		assert_true(found[0].counts.last_seq == 10 && after == 60);
+		sl_index_close_reader(rd);
+		sl_index_close(ix);
+	}
+}
+
 /* Each kind of damage to a sound index is seen by the recount. */
 static void the_recount_sees_damaged_rows(void **state)
 {
@@ -165,6 +192,9 @@ static void the_recount_sees_damaged_rows(void **state)
 		{"instance", {3, "\x70\x00\x00"}, &junk}, /* of a study that is not there */
 		{"patient", {1, "\x01"}, NULL},
 		{"patient", {1, "\x01"}, &junk},
+		{"arrival", {1, "\x0A"}, NULL},
+		{"arrival", {1, "\x0A"}, &nine},
+		{"arrival", {1, "\x0B"}, &nine}, /* of a study that is not there */
 	};
 	for (size_t i = 0; i < SL_ARRAY_N(damages); i++) {
 		struct sl_index_report report;
@@ -282,6 +312,7 @@ int main(void)
 		TEST(unsafe_file_systems_are_known_by_type),
 		TEST(unreasonable_options_are_refused),
 		TEST(a_newer_schema_is_refused_by_name),
+		TEST(an_index_of_schema_1_is_upgraded),
 		TEST(the_recount_sees_damaged_rows),
 		TEST(damage_met_by_a_call_is_its_answer),
 		TEST(a_file_that_is_no_index_is_named),

@@ -59,6 +59,27 @@ static void same_studies(struct fixture *a, struct fixture *b)
 	}
 }
 
+static void same_arrivals(struct fixture *a, struct fixture *b)
+{
+	uint64_t after_a = 0, after_b = 0, last = 0;
+	for (;;) {
+		struct sl_index_arrival x[2], y[2];
+		size_t n = 2, m = 2;
+		enum sl_status st = sl_index_list_arrivals(a->rd, &after_a, x, &n, NULL);
+		assert_int_equal(sl_index_list_arrivals(b->rd, &after_b, y, &m, NULL), st);
+		assert_int_equal(n, m);
+		if (st == SL_END)
+			break;
+		for (size_t i = 0; i < n; i++) {
+			assert_true(
+				sl_uid_equal(&x[i].study_instance_uid, &y[i].study_instance_uid));
+			assert_memory_equal(&x[i].counts, &y[i].counts, sizeof(x[i].counts));
+			assert_true(x[i].counts.last_seq > last);
+			last = x[i].counts.last_seq;
+		}
+	}
+}
+
 static void same_instances(struct fixture *a, struct fixture *b)
 {
 	for (int i = 0; i < 60; i++) {
@@ -125,6 +146,7 @@ static void both_implementations_agree_on_a_random_life(void **state)
 			remove_from_both(a, &b, &seed, &seq);
 		if (step % 10 == 0) {
 			same_instances(a, &b);
+			same_arrivals(a, &b);
 			same_studies(a, &b);
 			check_sound(a->ix);
 		}

@@ -184,6 +184,31 @@ static enum sl_status list_instances(struct sl_index_reader *rd, const struct sl
 	return filled > 0 ? SL_OK : exists ? SL_END : SL_E_NOTFOUND;
 }
 
+static enum sl_status list_arrivals(struct sl_index_reader *rd, uint64_t *after_seq,
+	struct sl_index_arrival *out, size_t *n, struct sl_diag *diag)
+{
+	struct index_mem *m = mem_of(rd->index);
+	size_t filled = 0;
+	(void)diag;
+	pthread_mutex_lock(&m->lock);
+	while (filled < *n) {
+		const struct study *next = NULL;
+		for (size_t i = 0; i < m->studies.n; i++) {
+			const struct study *s = item(&m->studies, i);
+			if (!s->is_gone && s->counts.last_seq > *after_seq &&
+				(next == NULL || s->counts.last_seq < next->counts.last_seq))
+				next = s;
+		}
+		if (next == NULL)
+			break;
+		out[filled++] = (struct sl_index_arrival){next->uid, next->counts};
+		*after_seq = next->counts.last_seq;
+	}
+	pthread_mutex_unlock(&m->lock);
+	*n = filled;
+	return filled > 0 ? SL_OK : SL_END;
+}
+
 static enum sl_status list_tombstones(struct sl_index_reader *rd, uint64_t *after_seq,
 	struct sl_index_tombstone *out, size_t *n, struct sl_diag *diag)
 {
@@ -217,5 +242,6 @@ const struct sl_index_ops index_mem_reading = {
 	.list_studies = list_studies,
 	.list_series = list_series,
 	.list_instances = list_instances,
+	.list_arrivals = list_arrivals,
 	.list_tombstones = list_tombstones,
 };
