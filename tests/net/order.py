@@ -196,8 +196,8 @@ def _commits(trace):
             continue
         if call.name == "fdatasync":
             synced = call
-        elif call.name in WRITES and int(call.detail.partition("+")[0]) < 2 * 4096 and synced is not None:
-            if synced.end < call.begin:
+        elif call.name == "pwrite" and int(call.detail.partition("+")[0]) < 2 * 4096:
+            if synced is not None and synced.end < call.begin:
                 commits.append((synced.begin, call.end))
             synced = None
     return commits
