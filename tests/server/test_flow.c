@@ -115,7 +115,7 @@ static void a_slow_disk_stops_the_sender_not_the_node(void **state)
 	ingest_mem_hold(node.ingest, true);
 	size_t sent = say_until_full(fd, &w);
 	assert_true(sent < w.n); /* TCP pushed back */
-	assert_int_equal(sl_server_pool(node.server).used, SL_INGEST_WINDOW + 1); /* one fills */
+	node_wait_used(&node, SL_INGEST_WINDOW + 1); /* in flight, and one that fills */
 	int other = dial_and_associate(&node); /* somebody else is served meanwhile */
 	release(other);
 	ingest_mem_hold(node.ingest, false);

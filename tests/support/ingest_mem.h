@@ -19,7 +19,7 @@ struct ingest_mem_object {
 	struct sl_object *object; /* NULL once done */
 	struct sl_uid sop_instance_uid;
 	uint8_t *bytes; /* what parts brought */
-	size_t bytes_n;
+	size_t bytes_n, cap;
 	uint64_t extra;     /* bytes its owner dropped */
 	unsigned parts_n;   /* also the last */
 	unsigned most_bufs; /* buffers of its largest part */
@@ -63,9 +63,12 @@ static inline struct sl_ingest *ingest_mem_of(struct ingest_mem *m)
 static inline void take_part(
 	struct ingest_mem *m, struct ingest_mem_object *mine, struct sl_part *p)
 {
-	for (unsigned i = 0; i < p->iov_n; i++) {
-		mine->bytes = realloc(mine->bytes, mine->bytes_n + p->iov[i].iov_len);
+	if (mine->cap < mine->bytes_n + p->bytes) {
+		mine->cap = 2 * mine->cap + p->bytes;
+		mine->bytes = realloc(mine->bytes, mine->cap);
 		sl_assert(mine->bytes != NULL);
+	}
+	for (unsigned i = 0; i < p->iov_n; i++) {
 		memcpy(mine->bytes + mine->bytes_n, p->iov[i].iov_base, p->iov[i].iov_len);
 		mine->bytes_n += p->iov[i].iov_len;
 	}

@@ -303,16 +303,17 @@ static inline void add_uid(struct sl_wbuf *w, uint16_t element, const char *uid)
 static inline void add_pdvs(
 	struct wire *w, uint8_t pcid, bool is_command, const uint8_t *p, size_t n, size_t most)
 {
-	do {
-		uint8_t head[16];
-		struct sl_wbuf b = sl_wbuf_of(head, sizeof(head));
+	size_t pdus = n == 0 ? 1 : (n + most - 1) / most;
+	size_t total = n + pdus * (SL_PDU_HEAD_LEN + SL_PDU_PDV_HEAD_LEN);
+	struct sl_wbuf b = sl_wbuf_of(wire_grow(w, total), total);
+	for (; pdus > 0; pdus--) {
 		size_t now = sl_min(n, most);
 		sl_pdu_encode_pdv_head(&b, pcid, is_command, now == n, (uint32_t)now);
-		wire_add(w, head, b.len);
-		wire_add(w, p, now);
+		sl_wbuf_put(&b, p, now);
 		p += now;
 		n -= now;
-	} while (n > 0);
+	}
+	assert_false(b.bad);
 }
 
 static inline void add_command(struct wire *w, uint8_t pcid, const struct command *c)
