@@ -363,7 +363,7 @@ def provoke_by_state(t):
 
 def test_S11_D3_D4_every_status_stated_is_answered_and_no_other():
     s, t = Statement(), Statuses()
-    with Node(dicom__max_value="64KiB") as node:
+    with Node(dicom__max_value="64KiB", storage__duplicates="refuse") as node:
         provoke_by_command(t, node)
         assert node.stop() == 0
     provoke_by_state(t)
