@@ -14,7 +14,7 @@ import time
 import order
 from load import Sender, join, make
 from node import Node
-from oracle import judge, read_ledger
+from oracle import judge, read_ledger, sent_of
 from preload import preload
 from rawscu import Ledger
 
@@ -33,7 +33,7 @@ class CrashRun:
         self.seed = seed if seed is not None else random.SystemRandom().randrange(1 << 32)
         self.random = random.Random(self.seed)
         self.settings = {"storage__threads": 4, **(settings or {})}
-        self.number = self.kills = self.acknowledged = self.found = self.whole_roots = 0
+        self.number = self.kills = self.acknowledged = self.found = 0
         self._fresh()
 
     def _fresh(self):
@@ -42,25 +42,31 @@ class CrashRun:
         shutil.rmtree(self.root, ignore_errors=True)
         open(self.ledger_path, "w", encoding="ascii").close()
         self.ledger = Ledger(self.ledger_path)
-        self.made = {}
-        self.whole_roots += 1
+        self.made = []
+        small = self.random.random() < 0.5  # every other root: large objects are streamed
+        self.pool = {"pool__buffer_size": "64KiB", "pool__buffers": 16} if small else {}
 
     def objects(self, n):
-        """Small and large ones of a few studies; every eighth is one that was sent before."""
+        """Small and large ones of a few studies; every eighth is one that was sent before, or is being
+        sent, now and then with other bytes."""
         for _ in range(n):
             if self.made and self.random.random() < 0.125:
-                yield self.random.choice(list(self.made.values()))
+                made = self.random.choice(self.made)
+                if self.random.random() < 0.2:
+                    made = make(made.uid, 3000, f"{STUDY}.0", seed=1)
+                    self.made.append(made)
+                yield made
                 continue
             self.number += 1
             study = f"{STUDY}.{self.number % 7}"
             size = BIG if self.random.random() < 0.25 else self.random.randrange(600, 20000)
             made = make(f"{STUDY}.9.{self.number}", size, study, f"{study}.{self.number % 3}")
-            self.made[made.uid] = made
+            self.made.append(made)
             yield made
 
     def one_kill(self, most_s=0.6):
         """Load, kill -9 after a random time, restart, stop, judge. Returns (verdict, its recovery line)."""
-        with Node(root=self.root, **self.settings) as node:
+        with Node(root=self.root, **self.settings, **self.pool) as node:
             lists = [list(self.objects(60)) for _ in range(SENDERS)]
             senders = [Sender(node.port, objects, self.ledger, f"CRASH{i}") for i, objects in
                        enumerate(lists)]
@@ -73,12 +79,12 @@ class CrashRun:
         return self.restart()
 
     def restart(self):
-        with Node(root=self.root, **self.settings) as node:
+        with Node(root=self.root, **self.settings, **self.pool) as node:
             recovered = node.find("node.recovered")
             assert node.stop() == 0, node.log()
         if recovered:
             self.found += int(recovered[0]["spool"])
-        return judge(self.root, self.ledger_path, self.made), recovered
+        return judge(self.root, self.ledger_path, sent_of(self.made)), recovered
 
     def random_kills(self, n, say=lambda text: None):
         """n rounds; AssertionError with the seed at the first bad one."""
@@ -143,9 +149,52 @@ def kill_at(folder, objects, k, torn=False):
             assert died, node.log()
         with Node(root=root, **SETTINGS) as again:
             assert again.stop() == 0, again.log()
-        return judge(root, path, {made.uid: made for made in objects}), died
+        return judge(root, path, sent_of(objects)), died
     finally:
         node.close()
         shutil.rmtree(root, ignore_errors=True)
         os.close(ledger.fd)
         os.unlink(path)
+
+
+class Interrupted:
+    """A root whose node died with everything still in spool/ and a ledger of it; kill_at() recovers a
+    copy of it, dies at the k-th call, and recovers again."""
+    N = 24
+
+    def __init__(self, folder):
+        self.root, self.copy = os.path.join(folder, "interrupted"), os.path.join(folder, "copy")
+        self.ledger = os.path.join(folder, "ledger-interrupted")
+        made = script(self.N)
+        self.sent = sent_of(made)
+        with Node(root=self.root, **{**SETTINGS, "index__max_delay": "60s"}) as node:
+            sender = join([_send(node, made, Ledger(self.ledger))])[0]
+            assert sender.end == "released", sender.end
+            node.kill()
+            assert len(node.spool()) == self.N
+
+    def _recover(self, **env):
+        node = Node(root=self.copy, start=False, env=preload(**env) if env else None, **SETTINGS)
+        try:
+            node.start()
+        except AssertionError:
+            assert node.wait() == -9, node.log()
+            return -9
+        return node.stop()
+
+    def _fresh(self):
+        shutil.rmtree(self.copy, ignore_errors=True)
+        shutil.copytree(self.root, self.copy)
+
+    def count_calls(self):
+        self._fresh()
+        trace = self.copy + ".trace"
+        assert self._recover(trace=trace) == 0
+        return len(order.read_trace(trace))
+
+    def kill_at(self, k, torn=False):
+        """As kill_at() below a folder."""
+        self._fresh()
+        died = self._recover(kill=f"{k}:torn" if torn else k) == -9
+        assert self._recover() == 0
+        return judge(self.copy, self.ledger, self.sent), died

@@ -50,8 +50,16 @@ def read_ledger(path):
     return acknowledged
 
 
-def _flaw(part10, made):
-    """Why a file is not whole, or None. made: the objects that were sent, by UID; None = do not ask."""
+def sent_of(objects):
+    """{uid: {sha256, ...}} of all that was ever sent, for judge()."""
+    sent = {}
+    for made in objects:
+        sent.setdefault(made.uid, set()).add(made.sha256)
+    return sent
+
+
+def _flaw(part10, sha256, sent):
+    """Why a file is not whole, or None. sent: as sent_of() says; None = do not ask."""
     proof = part10.meta.get(PROOF, b"")
     if len(proof) != 64 or struct.unpack_from("<H", proof)[0] != 1:
         return "has no proof in its header"
@@ -60,24 +68,25 @@ def _flaw(part10, made):
     uid = part10.path.name.removesuffix(".dcm")
     if uid != part10.sop_instance or uid != uid_text(part10.meta.get(0x0003, b"")):
         return "does not hold the object of its name"
-    if made is not None and (uid not in made or made[uid].data != part10.data_set):
+    if sent is not None and sha256 not in sent.get(uid, ()):
         return "holds bytes that nobody sent"
     return None
 
 
-def judge(root, ledger, made=None):
-    """A Verdict on a stopped node's root."""
+def judge(root, ledger, sent=None):
+    """A Verdict on a stopped node's root. sent: as sent_of() says; None = any bytes may be there."""
     kept = Kept(root)
     verdict = Verdict(disagree=kept.disagreements(), files=len(kept.files))
     found = {}
     for name in kept.files:
         part10 = read_p10(os.path.join(root, "archive", name))
-        flaw = _flaw(part10, made)
+        sha256 = hashlib.sha256(part10.data_set).hexdigest()
+        flaw = _flaw(part10, sha256, sent)
         if flaw is not None:
             verdict.broken.append(f"{name} {flaw}")
-        found[part10.path.name.removesuffix(".dcm")] = hashlib.sha256(part10.data_set).hexdigest()
-    for uid, sent in read_ledger(ledger).items():
+        found[part10.path.name.removesuffix(".dcm")] = sha256
+    for uid, promised in read_ledger(ledger).items():
         verdict.acknowledged += 1
-        if sent != {found.get(uid)}:
+        if promised != {found.get(uid)}:
             verdict.lost.append(f"{uid} was acknowledged and is {'changed' if uid in found else 'gone'}")
     return verdict

@@ -9,7 +9,7 @@ import crash
 import pytest
 from load import make
 from node import Node
-from oracle import judge
+from oracle import judge, sent_of
 from rawscu import Ledger
 
 KILLS = int(os.environ.get("SLUICE_KILLS", "12"))
@@ -38,6 +38,22 @@ def test_killed_at_a_sample_of_calls(tmp_path, capsys):
     assert died >= CALLS // 2
 
 
+def test_killed_while_recovering(tmp_path, capsys):
+    """A death of the recovery from a death."""
+    template = crash.Interrupted(tmp_path)
+    calls = template.count_calls()
+    seed = random.SystemRandom().randrange(1 << 32)
+    died = 0
+    for k in sorted(random.Random(seed).sample(range(1, calls - 3), CALLS // 2)):
+        verdict, is_dead = template.kill_at(k)
+        died += is_dead
+        assert verdict.is_good and verdict.acknowledged == template.N, f"seed {seed}, call {k}:\n{verdict}"
+    with capsys.disabled():
+        print(f"\n  crash: {CALLS // 2} of {calls} calls of a recovery (seed {seed}), {died} deaths, "
+              "nothing lost", end=" ")
+    assert died >= CALLS // 4
+
+
 # ---- the judge, tried --------------------------------------------------------------------------------
 
 @pytest.fixture(name="kept")
@@ -49,9 +65,9 @@ def kept_fixture(tmp_path):
         sender = crash.Sender(node.port, made, Ledger(path))
         sender.run()
         assert node.stop() == 0
-    verdict = judge(root, path, {m.uid: m for m in made})
+    verdict = judge(root, path, sent_of(made))
     assert verdict.is_good and verdict.acknowledged == 4, verdict
-    return root, path, {m.uid: m for m in made}
+    return root, path, sent_of(made)
 
 
 def file_of(root, uid):
@@ -86,14 +102,14 @@ def respool(path):
     (flip, "lost"), (flip, "broken"), (cut, "broken"), (cut, "disagree"), (os.unlink, "lost"),
     (os.unlink, "disagree"), (exchange, "lost"), (exchange, "broken"), (respool, "disagree")])
 def test_the_judge_sees(kept, damage, what):
-    root, ledger, made = kept
-    damage(file_of(root, next(iter(made))))
-    verdict = judge(root, ledger, made)
+    root, ledger, sent = kept
+    damage(file_of(root, next(iter(sent))))
+    verdict = judge(root, ledger, sent)
     assert getattr(verdict, what), verdict
 
 
 def test_the_judge_sees_a_lie_in_the_ledger(kept):
-    root, ledger, made = kept
+    root, ledger, sent = kept
     with open(ledger, "a", encoding="ascii") as f:
         f.write(f"{crash.STUDY}.6.77 {'0' * 64} 0000\n")
-    assert judge(root, ledger, made).lost
+    assert judge(root, ledger, sent).lost

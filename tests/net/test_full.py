@@ -14,7 +14,7 @@ import order
 from load import CONTEXTS, CT_CLASS, Made, Sender, element, join, make, send_by, statuses
 from loopdisk import LoopDisk, needs_loop
 from node import WAIT_S, Node
-from oracle import judge
+from oracle import judge, sent_of
 from preload import preload
 from rawscu import Ledger, RawSCU
 
@@ -30,14 +30,14 @@ class Filler:
     def __init__(self, folder, size, refusals=3):
         self.size, self.refusals = size, refusals
         self.path = os.path.join(folder, "ledger")
-        self.ledger, self.made, self.lock, self.number = Ledger(self.path), {}, threading.Lock(), 0
+        self.ledger, self.made, self.lock, self.number = Ledger(self.path), [], threading.Lock(), 0
         self.first_refusal = None  # time.time()
 
     def next(self):
         with self.lock:
             self.number += 1
             made = make(f"{STUDY}.{self.number}", self.size, f"{STUDY}.1{self.number % 4}")
-            self.made[made.uid] = made
+            self.made.append(made)
             return made
 
     def sender(self, port, number, pause_s=0):
@@ -98,7 +98,7 @@ def check_refusals(senders, text):
 def restart_and_judge(root, filler, **settings):
     with Node(root=root, **settings) as node:
         assert node.stop() == 0, node.log()
-    verdict = judge(root, filler.path, filler.made)
+    verdict = judge(root, filler.path, sent_of(filler.made))
     assert verdict.is_good, verdict
     return verdict
 
@@ -260,7 +260,7 @@ class FatFiller(Filler):
         with self.lock:
             self.number += 1
             made = fat(self.number)
-            self.made[made.uid] = made
+            self.made.append(made)
             return made
 
 

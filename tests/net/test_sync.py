@@ -13,7 +13,7 @@ import order
 import pytest
 from load import Sender, join, make, send_by, statuses
 from node import SLUICED, Node
-from oracle import judge
+from oracle import judge, sent_of
 from preload import fault, preload
 from rawscu import Ledger
 
@@ -30,7 +30,7 @@ class Run:
         self.root, self.ledger, trace = (str(folder / name) for name in ("root", "ledger", "trace"))
         ledger = Ledger(self.ledger)
         made = [make(f"1.2.826.0.1.55.{n}", 3000, f"1.2.826.0.1.55.7{n % 3}") for n in range(OBJECTS)]
-        self.made = {m.uid: m for m in made}
+        self.sent = sent_of(made)
         with Node(root=self.root, env=preload(trace=trace, fail=what), **settings) as node:
             if insists:
                 self.senders = [self._insist(node, made, ledger)]
@@ -66,7 +66,7 @@ class Run:
             assert node.stop() == 0, node.log()
         self.trace.learn_names()
         assert list(order.answered(self.trace)) == []
-        return judge(self.root, self.ledger, self.made)
+        return judge(self.root, self.ledger, self.sent)
 
 
 META = "*/data.mdb@4???"  # LMDB's second page: every other commit ends with a write there
@@ -123,6 +123,14 @@ def test_a_sync_that_fails_while_stopping_is_told_too(tmp_path):
         assert node.find("storage.failed") == []
         assert node.stop() == 70, node.log()
         assert node.find("storage.failed")[0]["at"] == "lmdb/commit"
+
+
+def test_a_sync_that_fails_at_start(tmp_path):
+    """Recovery fsyncs spool/ before the port opens."""
+    what = fault("fsync", "*/spool", 1, errno.EIO)
+    node = Node(root=str(tmp_path / "root"), env=preload(trace=tmp_path / "trace", fail=what), start=False)
+    code, said = refused_start(node)
+    assert code == 70 and "node.failed" in said and "EIO" in said and "listening" not in said, said
 
 
 # ---- what a full disk and a write error cost -----------------------------------------------------------
