@@ -278,11 +278,12 @@ enum sl_status sl_index_lmdb_read_text(
 			t, row->charset[a], charset, sizeof(charset), &charset_n);
 		if (st != SL_OK)
 			return st;
-		size_t n = sl_text_to_utf8(out->utf8 + out->used, sizeof(out->utf8) - out->used,
-			row->bytes + row->at[a], row->len[a], charset, charset_n);
+		struct sl_text_charset cs = sl_text_charset_of(charset, charset_n);
+		struct sl_wbuf w = sl_wbuf_of(out->utf8 + out->used, sizeof(out->utf8) - out->used);
+		sl_text_to_utf8(&w, row->bytes + row->at[a], row->len[a], sl_text_kind_of(a), &cs);
 		out->at[a] = out->used;
-		out->len[a] = (uint16_t)n;
-		out->used = (uint16_t)(out->used + n);
+		out->len[a] = (uint16_t)w.len;
+		out->used = (uint16_t)(out->used + w.len);
 	}
 	return SL_OK;
 }

@@ -11,6 +11,10 @@
 #include "storage/index_lmdb_priv.h"
 #include "storage/text.h"
 
+enum { PATIENT_KEY_PART_MAX = 240 }; /* bytes of an ID or an issuer, in UTF-8 */
+_Static_assert(
+	2 * PATIENT_KEY_PART_MAX + 2 <= SL_INDEX_ROW_KEY_MAX, "a patient's key fits its row");
+
 /* ---- order ------------------------------------------------------------------------------------- */
 
 static int by_uid(const struct sl_uid *a, const struct sl_uid *b)
@@ -82,27 +86,34 @@ static enum sl_status leave_study(struct sl_index_txn *t, struct sl_index_lmdb_b
 	return st;
 }
 
+/* Appends one value in UTF-8. PS3.5 6.2 allows 64 characters: a longer one is cut, and shows as a
+ * conflict when another has the same beginning. */
+static void patient_key_part(struct sl_wbuf *w, const struct sl_record *r, enum sl_attr a)
+{
+	char text[PATIENT_KEY_PART_MAX];
+	struct sl_wbuf part = sl_wbuf_of(text, sizeof(text));
+	size_t n, charset_n;
+	const char *charset = sl_record_get(r, SL_ATTR_SPECIFIC_CHARACTER_SET, &charset_n);
+	const char *bytes = sl_record_get(r, a, &n);
+	struct sl_text_charset cs = sl_text_charset_of(charset, charset_n);
+	sl_text_to_utf8(&part, bytes, n, sl_text_kind_of(a), &cs);
+	sl_wbuf_put(w, text, part.len);
+}
+
 /* A patient is a PatientID and its issuer, in UTF-8; a study without PatientID has one of its own. */
 static void patient_key(struct sl_wbuf *w, const struct sl_record *r, uint64_t study)
 {
-	/* PS3.5 6.2 allows 64 characters: a longer ID is cut, and shows as a conflict when another
-	 * has the same beginning. */
-	enum { PART_MAX = 240 };
-	char text[PART_MAX];
-	size_t n, charset_n;
-	const char *charset = sl_record_get(r, SL_ATTR_SPECIFIC_CHARACTER_SET, &charset_n);
-	const char *id = sl_record_get(r, SL_ATTR_PATIENT_ID, &n);
-	_Static_assert(2 * PART_MAX + 2 <= SL_INDEX_ROW_KEY_MAX, "a patient's key fits its row");
+	size_t n;
+	(void)sl_record_get(r, SL_ATTR_PATIENT_ID, &n);
 	if (n == 0) {
 		sl_wbuf_u8(w, 2);
 		sl_lmdb_key_put_uint(w, study);
 		return;
 	}
 	sl_wbuf_u8(w, 1);
-	sl_wbuf_put(w, text, sl_text_to_utf8(text, sizeof(text), id, n, charset, charset_n));
+	patient_key_part(w, r, SL_ATTR_PATIENT_ID);
 	sl_wbuf_u8(w, 0);
-	const char *issuer = sl_record_get(r, SL_ATTR_ISSUER_OF_PATIENT_ID, &n);
-	sl_wbuf_put(w, text, sl_text_to_utf8(text, sizeof(text), issuer, n, charset, charset_n));
+	patient_key_part(w, r, SL_ATTR_ISSUER_OF_PATIENT_ID);
 }
 
 /* Loads the patient of a new study, or makes one, and counts the study. */

@@ -1,9 +1,8 @@
-/* Rows, keys and texts of the index: any bytes. The first byte chooses the decoder; a row that decodes
+/* Rows and keys of the index: any bytes. The first byte chooses the decoder; a row that decodes
  * is written again and decodes to the same.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "storage/index_row.h"
 #include "storage/lmdb_key.h"
-#include "storage/text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
 
@@ -40,18 +39,6 @@ static void instance(struct sl_cur in)
 	sl_assert(sl_index_row_instance_seq(c, &seq) == SL_OK && seq == row.seq);
 }
 
-static void text(struct sl_cur in)
-{
-	static const char *const sets[] = {"", "ISO_IR 100", "ISO_IR 192", "ISO 2022 IR 87"};
-	char out[512], again[512];
-	const char *set = sets[sl_cur_u8(&in) % SL_ARRAY_N(sets)];
-	size_t n = sl_text_to_utf8(
-		out, sizeof(out), (const char *)in.p, sl_cur_left(&in), set, strlen(set));
-	/* UTF-8 is what the UTF-8 reading leaves as it is. */
-	sl_assert(sl_text_to_utf8(again, sizeof(again), out, n, "ISO_IR 192", 10) == n);
-	sl_assert(memcmp(out, again, n) == 0);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 {
 	uint8_t once[SL_INDEX_ROW_MAX], twice[SL_INDEX_ROW_MAX];
@@ -77,9 +64,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 		break;
 	case 6:
 		instance(in);
-		break;
-	case 7:
-		text(in);
 		break;
 	}
 	return 0;

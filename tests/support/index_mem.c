@@ -89,7 +89,10 @@ size_t index_mem_utf8(const struct values *v, enum sl_attr a, char *out, size_t 
 {
 	size_t n;
 	const char *bytes = sl_record_get(&v->record, a, &n);
-	return sl_text_to_utf8(out, cap, bytes, n, v->charset[a], strlen(v->charset[a]));
+	struct sl_text_charset cs = sl_text_charset_of(v->charset[a], strlen(v->charset[a]));
+	struct sl_wbuf w = sl_wbuf_of(out, cap);
+	sl_text_to_utf8(&w, bytes, n, sl_text_kind_of(a), &cs);
+	return w.len;
 }
 
 /* ---- putting ----------------------------------------------------------------------------------- */
