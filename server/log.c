@@ -276,8 +276,10 @@ static enum sl_status start_writer(struct sl_log *log, struct sl_diag *d)
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	int rc = pthread_create(&log->writer, NULL, writer_main, log);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return rc == 0 ? SL_OK
-		       : sl_fail(d, SL_E_NOMEM, rc, "log/thread", "cannot start the log's thread");
+	if (rc != 0)
+		return sl_fail(d, SL_E_NOMEM, rc, "log/thread", "cannot start the log's thread");
+	(void)pthread_setname_np(log->writer, "sl-log");
+	return SL_OK;
 }
 
 static void free_log(struct sl_log *log)

@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "storage/thread.h"
+
 #define SL_RETRY_MS 500
 
 struct sl_indexer {
@@ -281,10 +283,10 @@ enum sl_status sl_indexer_start(struct sl_indexer **out, const struct sl_indexer
 	pthread_cond_init(&ix->wake, &attr);
 	pthread_cond_init(&ix->committed, &attr);
 	pthread_condattr_destroy(&attr);
-	int e = pthread_create(&ix->thread, NULL, thread_main, ix);
-	if (e != 0) {
+	enum sl_status st = sl_thread_start(&ix->thread, thread_main, ix, "indexer/start", d);
+	if (st != SL_OK) {
 		free(ix);
-		return sl_fail(d, SL_E_IO, e, "indexer", "cannot start a thread: %s", strerror(e));
+		return st;
 	}
 	*out = ix;
 	return SL_OK;

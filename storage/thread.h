@@ -7,6 +7,6 @@
 #include "core/status.h"
 
 /* Runs main(arg) on a new thread with every signal blocked (they belong to the loop). `what` names it
- * in the diagnosis. SL_E_NOMEM. */
+ * in the diagnosis and, up to its first slash, for the operating system. SL_E_NOMEM. */
 SL_MUST enum sl_status sl_thread_start(
 	pthread_t *id, void *(*main)(void *arg), void *arg, const char *what, struct sl_diag *d);

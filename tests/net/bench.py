@@ -13,9 +13,9 @@ import os
 import subprocess
 import threading
 
-from node import SLUICED
+from kept import BUILD
 
-SLUICE_BENCH = os.path.join(os.path.dirname(os.path.abspath(SLUICED)), "sluice-bench")
+SLUICE_BENCH = os.path.join(BUILD, "bin", "sluice-bench")
 IS_FULL = os.environ.get("SLUICE_FULL") == "1"  # the long profiles
 SAMPLE_S = 0.05
 LONGEST_S = 1800  # of one run; only so that a hanging one ends

@@ -35,13 +35,16 @@ class Line(dict):
 
 
 class Node:
-    def __init__(self, root=None, env=None, wrapper=(), config=None, start=True, **settings):
+    def __init__(self, root=None, env=None, wrapper=(), config=None, program=SLUICED, start=True,
+                 **settings):
         """settings: dicom__port=0 and the like become --set dicom.port=0. wrapper: a command before
-        the daemon's (strace, valgrind). config: a configuration file."""
+        the daemon's (strace, valgrind). config: a configuration file. program:
+        another build of the daemon."""
         self.own_root = root is None
         self.root = root or tempfile.mkdtemp(prefix="sluice-net-")
         self.env = dict(os.environ, **(env or {}))
         self.wrapper = list(wrapper)
+        self.program = program
         self.config = ["--config", str(config)] if config else []
         self.settings = {"dicom.port": "0", "storage.root": self.root, "log.identifiers": "uid",
                          "log.heartbeat": "0s"}
@@ -56,7 +59,7 @@ class Node:
         sets = []
         for key, value in self.settings.items():
             sets += ["--set", f"{key}={value}"]
-        return self.wrapper + [SLUICED] + self.config + sets
+        return self.wrapper + [self.program] + self.config + sets
 
     def start(self):
         self.lines = []
