@@ -144,7 +144,7 @@ static void an_index_of_schema_1_is_upgraded(void **state)
 	sl_index_close(ix);
 	const MDB_val older = {4, "\0\0\0\x01"};
 	tamper(dir->path, "meta", (MDB_val){6, "schema"}, &older);
-	for (uint8_t last_seq = 10; last_seq <= 60; last_seq += 10)
+	for (uint8_t last_seq = 40; last_seq <= 60; last_seq += 20)
 		tamper(dir->path, "arrival", (MDB_val){1, &last_seq}, NULL);
 	for (int round = 0; round < 2; round++) { /* the second time there is nothing to do */
 		struct sl_index_reader *rd;
@@ -155,8 +155,8 @@ static void an_index_of_schema_1_is_upgraded(void **state)
 		check_sound(ix);
 		assert_int_equal(sl_index_open_reader(ix, &rd, NULL), SL_OK);
 		assert_int_equal(sl_index_list_arrivals(rd, &after, found, &n, NULL), SL_OK);
-		assert_int_equal(n, 6);
-		assert_true(found[0].counts.last_seq == 10 && after == 60);
+		assert_int_equal(n, 2);
+		assert_true(found[0].counts.last_seq == 40 && after == 60);
 		sl_index_close_reader(rd);
 		sl_index_close(ix);
 	}
@@ -192,8 +192,8 @@ static void the_recount_sees_damaged_rows(void **state)
 		{"instance", {3, "\x70\x00\x00"}, &junk}, /* of a study that is not there */
 		{"patient", {1, "\x01"}, NULL},
 		{"patient", {1, "\x01"}, &junk},
-		{"arrival", {1, "\x0A"}, NULL},
-		{"arrival", {1, "\x0A"}, &nine},
+		{"arrival", {1, "\x28"}, NULL},
+		{"arrival", {1, "\x28"}, &nine},
 		{"arrival", {1, "\x0B"}, &nine}, /* of a study that is not there */
 	};
 	for (size_t i = 0; i < SL_ARRAY_N(damages); i++) {
