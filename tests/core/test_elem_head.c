@@ -63,7 +63,7 @@ static void one_element_may_be_implicit_among_explicit_ones(void **state)
 	struct dataset *d = ds_begin(ELE);
 	d->encoding = ILE;
 	ds_el(d, 0x00080060, "CS", "CT");
-	ds_head(d, SQ, "", UNDEFINED);
+	ds_head(d, SQ, "SQ", UNDEFINED);
 	ds_item(d, UNDEFINED);
 	ds_el(d, 0x00081150, "UI", "1.2.3.45");
 	ds_item_end(d);
@@ -84,7 +84,7 @@ static void one_element_may_be_explicit_among_implicit_ones(void **state)
 	d->encoding = ELE;
 	ds_el(d, 0x00080060, "CS", "CT"); /* an odd length, were it one */
 	d->encoding = ILE;
-	ds_head(d, SQ, "", 8 + 16 + 16);
+	ds_head(d, SQ, "SQ", 8 + 16 + 16);
 	ds_item(d, 32);
 	ds_el(d, 0x00081150, "", "1.2.3.45");
 	d->encoding = ELE;
