@@ -148,7 +148,8 @@ static void print_gb_pairs(iconv_t cd)
 	printf("0};\n");
 }
 
-/* GB 18030, four bytes, below 90308130: runs of code points that go up by one. */
+/* GB 18030, four bytes, below 90308130: runs of code points that go up by one, the BMP's to 39420. The
+ * edition of 2005 has two bytes for some; their old four are vacant in the converter, but in files. */
 static void print_gb_quads(iconv_t cd)
 {
 	uint32_t next = 1;
@@ -157,6 +158,7 @@ static void print_gb_quads(iconv_t cd)
 		const uint8_t in[4] = {(uint8_t)(0x81 + i / 12600), (uint8_t)(0x30 + i / 1260 % 10),
 			(uint8_t)(0x81 + i / 10 % 126), (uint8_t)(0x30 + i % 10)};
 		uint32_t cp = code_point(cd, in, 4);
+		cp = cp == 0 && i < 39420 ? next : cp;
 		cp = cp < 0x10000 ? cp : 0;
 		if (cp != next)
 			printf("{%u, 0x%X},\n", i, cp);

@@ -84,6 +84,16 @@ AC = pdu(2, TITLES + item(0x21, b"\1\0\0\0" + item(0x40, b"1.2.840.10008.1.2")) 
 PDATA = pdu(4, struct.pack(">IBB", 6, 1, 3) + b"abcd" + struct.pack(">IBB", 3, 1, 0) + b"e")
 FOURS = b"".join(pdu(kind, b"\0\1\2\3") for kind in (3, 5, 6, 7))
 
+TEXTS = [
+    b"ISO 2022 IR 13\\ISO 2022 IR 87\\ISO 2022 IR 159\n" +
+    b"\xd4\xcf=\x1b$B;3ED\x1b(J^\x1b$(D\x22\x6f\x1b(J=\x1b$B$d$^\x1b(J",
+    b"\\ISO 2022 IR 149\nHong^Gildong=\x1b$)C\xfb\xf3^\x1b$)C\xd1\xce\xd4\xd7",
+    b"ISO 2022 IR 100\\ISO 2022 IR 126\\ISO 2022 IR 58\n\xe9\x1b-F\xe4\r\n\x1b$)A\xd5\xc5\\\xe9",
+    b"gb18030\nWang=\xcd\xf5^\x81\x30\x81\x30\x95\x32\x82\x36\xfe\x51",
+    "utf-8\nM\u00fcLLER \ufdfa \u1e9e ^^ \u304b\u3099\ud64d \uff76\uff9e".encode(),
+    b"ISO-IR 166\n\xb9\xd2\xc1\xca\xa1\xd8\xc5^\xaa\xd7\xe8\xcd",
+]
+
 SEEDS = {
     "fuzz_pdu": [bytes([split]) + p for split in (0, 4, 28)
                  for p in (RQ, AC, PDATA, FOURS, RQ + PDATA + FOURS)],
@@ -91,6 +101,7 @@ SEEDS = {
     "fuzz_msg": [slices(1, 1, STORE, 200) + slices(1, 0, b"data" * 30, 50) + slices(3, 1, ECHO, 9),
                  slices(3, 1, CANCEL, 255) + slices(3, 1, RSP, 255)],
     "fuzz_p10": [PART10],
+    "fuzz_text": [bytes([choice]) + text for choice in (0, 0x73) for text in TEXTS],
 }
 
 
