@@ -122,7 +122,7 @@ def count_calls(folder, objects):
     with Node(root=root, env=preload(trace=trace), **SETTINGS) as node:
         sender = join([_send(node, objects, None)])[0]
         assert sender.end == "released", sender.end
-        assert node.stop() == 0
+        assert node.stop() == 0, node.log()
     shutil.rmtree(root)
     return sum(not c.path.startswith("socket:") for c in order.read_trace(trace))
 

@@ -64,7 +64,7 @@ def kept_fixture(tmp_path):
     with Node(root=root) as node:
         sender = crash.Sender(node.port, made, Ledger(path))
         sender.run()
-        assert node.stop() == 0
+        assert node.stop() == 0, node.log()
     verdict = judge(root, path, sent_of(made))
     assert verdict.is_good and verdict.acknowledged == 4, verdict
     return root, path, sent_of(made)

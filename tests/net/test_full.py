@@ -235,7 +235,7 @@ def test_the_quota_is_kept(tmp_path):
         assert set(statuses(check)) == {REFUSED}
     with Node(root=node.root, storage__quota="32MiB") as node:
         assert insist(node.port, filler) == 1
-        assert node.stop() == 0
+        assert node.stop() == 0, node.log()
     restart_and_judge(node.root, filler)
 
 

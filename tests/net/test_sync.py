@@ -218,7 +218,7 @@ def test_durability_none_says_so_and_does_not_sync(tmp_path):
         assert node.wait_line("node.start")["durability"] == "none"
         assert "power cut" in node.wait_line("node.start")["note"]
         assert node.wait_line("status", n=2)["durability"] == "none"
-        assert node.stop() == 0
+        assert node.stop() == 0, node.log()
         seen = order.Trace(order.read_trace(trace), node.root)
         assert not any(c.name == "fdatasync" and "/spool/" in c.path for c in seen.calls)
         assert not seen.folder_syncs[node.root + "/spool"]

@@ -15,9 +15,10 @@
  * bytes of a write to a socket (hex). An O_TMPFILE's path is that of its folder. A path is that of the
  * descriptor as /proc says it, so links and working folders play no part.
  *
- * Real calls are made by syscall(2): nothing is looked up, nothing allocated. State is global because
- * an interposer has nowhere else to keep it.
+ * Real calls go on to whoever is next, so that a sanitizer sees them; our own are made by syscall(2).
+ * State is global because an interposer has nowhere else to keep it.
  * SPDX-License-Identifier: Apache-2.0 */
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
@@ -100,6 +101,22 @@ __attribute__((constructor)) static void read_settings(void)
 		io.trace_fd = (int)syscall(SYS_openat, AT_FDCWD, trace,
 			O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
 }
+
+/* ---- the next one in line ----------------------------------------------------------------------- */
+
+static void *next(const char *name, void **slot)
+{
+	if (*slot == NULL)
+		*slot = dlsym(RTLD_NEXT, name);
+	return *slot;
+}
+
+static struct {
+	void *writev, *pwritev, *send, *sendmsg, *fsync, *fdatasync, *syncfs;
+	void *openat, *mkdirat, *unlinkat, *linkat, *renameat;
+} slots;
+
+#define NEXT(name) ((__typeof__(&(name)))next(#name, &slots.name))
 
 /* ---- what a call is about ----------------------------------------------------------------------- */
 
@@ -280,10 +297,8 @@ static long watched_write(const char *name, int fd, const struct iovec *v, int n
 		return end_written(&c, -1, v, n, off);
 	if (c.is_torn)
 		tear(fd, v, n, off);
-	return end_written(&c,
-		off >= 0 ? syscall(SYS_pwritev, fd, v, (long)n, off, 0L)
-			 : syscall(SYS_writev, fd, v, (long)n),
-		v, n, off);
+	return end_written(
+		&c, off >= 0 ? NEXT(pwritev)(fd, v, n, off) : NEXT(writev)(fd, v, n), v, n, off);
 }
 
 static struct iovec iovec_of(const void *p, size_t n)
@@ -328,7 +343,7 @@ ssize_t send(int fd, const void *p, size_t n, int flags)
 	struct call c;
 	struct iovec v = iovec_of(p, n);
 	about_fd(&c, "send", fd);
-	long result = begin(&c, false) ? syscall(SYS_sendto, fd, p, n, flags, NULL, 0) : -1;
+	long result = begin(&c, false) ? NEXT(send)(fd, p, n, flags) : -1;
 	return end_written(&c, result, &v, 1, -1);
 }
 
@@ -336,32 +351,32 @@ ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
 {
 	struct call c;
 	about_fd(&c, "sendmsg", fd);
-	long result = begin(&c, false) ? syscall(SYS_sendmsg, fd, m, flags) : -1;
+	long result = begin(&c, false) ? NEXT(sendmsg)(fd, m, flags) : -1;
 	return end_written(&c, result, m->msg_iov, (int)m->msg_iovlen, -1);
 }
 
 /* ---- syncing ------------------------------------------------------------------------------------ */
 
-static int watched_fd(const char *name, long number, int fd)
+static int watched_fd(const char *name, int (*real)(int fd), int fd)
 {
 	struct call c;
 	about_fd(&c, name, fd);
-	return (int)end(&c, begin(&c, true) ? syscall(number, fd) : -1, "");
+	return (int)end(&c, begin(&c, true) ? real(fd) : -1, "");
 }
 
 int fsync(int fd)
 {
-	return watched_fd("fsync", SYS_fsync, fd);
+	return watched_fd("fsync", NEXT(fsync), fd);
 }
 
 int fdatasync(int fd)
 {
-	return watched_fd("fdatasync", SYS_fdatasync, fd);
+	return watched_fd("fdatasync", NEXT(fdatasync), fd);
 }
 
 int syncfs(int fd)
 {
-	return watched_fd("syncfs", SYS_syncfs, fd);
+	return watched_fd("syncfs", NEXT(syncfs), fd);
 }
 
 /* ---- names -------------------------------------------------------------------------------------- */
@@ -373,9 +388,9 @@ static int watched_open(int dirfd, const char *path, int flags, mode_t mode)
 	char detail[32];
 	bool makes = (flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE;
 	if (!makes)
-		return (int)syscall(SYS_openat, dirfd, path, flags, mode);
+		return NEXT(openat)(dirfd, path, flags, mode);
 	about_name(&c, "openat", dirfd, path);
-	long fd = begin(&c, true) ? syscall(SYS_openat, dirfd, path, flags, mode) : -1;
+	long fd = begin(&c, true) ? NEXT(openat)(dirfd, path, flags, mode) : -1;
 	if (fd >= 0 && fstat((int)fd, &sb) == 0)
 		c.inode = sb.st_ino;
 	snprintf(detail, sizeof(detail), "%x", (unsigned)flags);
@@ -423,7 +438,7 @@ int mkdirat(int dirfd, const char *path, mode_t mode)
 {
 	struct call c;
 	about_name(&c, "mkdirat", dirfd, path);
-	return (int)end(&c, begin(&c, true) ? syscall(SYS_mkdirat, dirfd, path, mode) : -1, "");
+	return (int)end(&c, begin(&c, true) ? NEXT(mkdirat)(dirfd, path, mode) : -1, "");
 }
 
 int mkdir(const char *path, mode_t mode)
@@ -435,7 +450,7 @@ int unlinkat(int dirfd, const char *path, int flags)
 {
 	struct call c;
 	about_name(&c, "unlinkat", dirfd, path);
-	return (int)end(&c, begin(&c, true) ? syscall(SYS_unlinkat, dirfd, path, flags) : -1, "");
+	return (int)end(&c, begin(&c, true) ? NEXT(unlinkat)(dirfd, path, flags) : -1, "");
 }
 
 int linkat(int dirfd, const char *path, int new_dirfd, const char *new_path, int flags)
@@ -446,7 +461,7 @@ int linkat(int dirfd, const char *path, int new_dirfd, const char *new_path, int
 	path_at(new_dirfd, new_path, to, sizeof(to));
 	long result = -1;
 	if (begin(&c, true))
-		result = syscall(SYS_linkat, dirfd, path, new_dirfd, new_path, flags);
+		result = NEXT(linkat)(dirfd, path, new_dirfd, new_path, flags);
 	return (int)end(&c, result, to);
 }
 
@@ -458,6 +473,6 @@ int renameat(int dirfd, const char *path, int new_dirfd, const char *new_path)
 	path_at(new_dirfd, new_path, to, sizeof(to));
 	long result = -1;
 	if (begin(&c, true))
-		result = syscall(SYS_renameat2, dirfd, path, new_dirfd, new_path, 0);
+		result = NEXT(renameat)(dirfd, path, new_dirfd, new_path);
 	return (int)end(&c, result, to);
 }
