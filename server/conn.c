@@ -6,7 +6,10 @@
 #include <netinet/tcp.h>
 #include <netinet/tcp.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
+
+#include <linux/sockios.h>
 
 #include "server/loop.h"
 #include "server/server.h"
@@ -39,8 +42,7 @@ static void on_written(uv_write_t *write, int status);
 /* Gives what waits to libuv; at most one request at a time, embedded. False: the socket is dead. */
 static bool write_on(struct sl_conn *c)
 {
-	c->out_writing = c->out_left = c->out_end - c->out_start;
-	c->stalled_ms = 0;
+	c->out_writing = c->out_end - c->out_start;
 	c->write.data = c;
 	uv_buf_t buf = uv_buf_init((char *)c->out + c->out_start, (unsigned)c->out_writing);
 	c->is_writing = uv_write(&c->write, (uv_stream_t *)&c->tcp, &buf, 1, on_written) == 0;
@@ -83,6 +85,7 @@ enum sl_status sl_conn_send(struct sl_conn *c, const void *bytes, size_t n)
 	if (!is_open(c))
 		return SL_OK;
 	size_t taken = 0;
+	c->is_sending = true;
 	if (!c->is_writing) {
 		uv_buf_t buf = uv_buf_init((char *)(uintptr_t)bytes, (unsigned)n);
 		int rc = uv_try_write((uv_stream_t *)&c->tcp, &buf, 1);
@@ -254,6 +257,8 @@ static bool open_socket(struct sl_conn *c)
 	c->tcp.data = c;
 	if (uv_tcp_open(&c->tcp, c->fd) != 0)
 		return false;
+	const int sndbuf = SL_CONN_SNDBUF;
+	(void)setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &sndbuf, sizeof(sndbuf));
 	/* One write per answer, and no waiting for more of it (40 ms of delayed ACK otherwise). */
 	(void)uv_tcp_nodelay(&c->tcp, 1);
 	(void)uv_tcp_keepalive(&c->tcp, 1, KEEPALIVE_S);
@@ -265,7 +270,7 @@ static void reset(struct sl_conn *c)
 	c->is_reading = false;
 	c->head_n = 0;
 	c->bytes_in = c->bytes_seen = 0;
-	c->is_writing = false;
+	c->is_writing = c->is_sending = false;
 	c->out_start = c->out_end = c->out_writing = c->out_left = 0;
 	c->stalled_ms = 0;
 	c->wait = SL_CONN_WAIT_PEER;
@@ -318,18 +323,21 @@ void sl_conn_hand(struct sl_conn *c, int fd, const struct sockaddr_storage *from
 
 /* ---- time ------------------------------------------------------------------------------------ */
 
-/* True when the peer has taken nothing of what waits for too long. */
+/* True when the peer has taken nothing of what waits for too long. What was sent and is not
+ * acknowledged may be the network's fault and is left to TCP; what cannot even be sent is a peer that
+ * does not read. */
 static bool is_stalled(struct sl_conn *c, uint32_t dt_ms)
 {
-	if (!c->is_writing)
+	if (!c->is_sending)
 		return false;
-	size_t left = uv_stream_get_write_queue_size((const uv_stream_t *)&c->tcp);
-	if (left != c->out_left) {
-		c->out_left = left;
-		c->stalled_ms = 0;
-		return false;
-	}
-	c->stalled_ms += dt_ms;
+	int queued = 0, unsent = 0;
+	(void)ioctl(c->fd, SIOCOUTQ, &queued);
+	(void)ioctl(c->fd, SIOCOUTQNSD, &unsent);
+	c->is_sending = c->is_writing || unsent > 0;
+	size_t left = (size_t)queued + uv_stream_get_write_queue_size((const uv_stream_t *)&c->tcp);
+	bool is_moving = left != c->out_left || !c->is_sending;
+	c->out_left = left;
+	c->stalled_ms = is_moving ? 0 : c->stalled_ms + dt_ms;
 	return c->stalled_ms >= SL_CONN_STALL_MS;
 }
 

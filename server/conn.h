@@ -9,9 +9,9 @@
  * a part written, an object done, output drained). It parses until bytes or room run out, then reads
  * exactly when there is room in the region. Nothing else starts or stops reading.
  *
- * Output: tried at once; what the socket does not take waits in `out`, never more than SL_CONN_OUT.
- * Parsing pauses while there is no room for an answer, and a peer that takes nothing for
- * SL_CONN_STALL_MS is cut off.
+ * Output: tried at once; what the socket does not take waits in `out`, never more than SL_CONN_OUT (and
+ * SL_CONN_SNDBUF in the kernel). Parsing pauses while there is no room for an answer, and a peer that
+ * takes nothing of what waits for SL_CONN_STALL_MS is cut off.
  *
  * Threads: the loop's, but for sl_conn_hand().
  * SPDX-License-Identifier: Apache-2.0 */
@@ -26,8 +26,9 @@
 #include "server/junk.h"
 #include "server/mailbox.h"
 
-#define SL_CONN_OUT      (8 * SL_KIB) /* bytes that wait for a peer to read */
-#define SL_CONN_OUT_ROOM 4608         /* free bytes of it that parsing on demands */
+#define SL_CONN_OUT      (8 * SL_KIB)  /* bytes that wait for a peer to read */
+#define SL_CONN_SNDBUF   (24 * SL_KIB) /* likewise in the kernel, which doubles this */
+#define SL_CONN_OUT_ROOM 4608          /* free bytes of it that parsing on demands */
 #define SL_CONN_SMALL    1400 /* bytes of a read that may be one small PDU, see acknowledge_now() */
 #define SL_CONN_STALL_MS 4500 /* a peer that takes none of our bytes is cut off then, within 5 s */
 
@@ -65,8 +66,9 @@ struct sl_conn {
 	size_t out_start,
 		out_end;     /* out[start, end) waits; while writing, a prefix of it is libuv's */
 	size_t out_writing;  /* bytes of that prefix */
-	size_t out_left;     /* of these, not yet taken by the socket when last looked at */
-	uint32_t stalled_ms; /* the socket has taken nothing for so long */
+	bool is_sending;     /* something was sent, and may not have left yet */
+	size_t out_left;     /* bytes of ours the peer had not taken when last looked at */
+	uint32_t stalled_ms; /* it has taken nothing for so long */
 
 	enum sl_conn_wait wait;
 	uint64_t wait_since_ms;

@@ -114,9 +114,9 @@ static void a_slow_disk_stops_the_sender_not_the_node(void **state)
 	struct wire w = store_wire(1, 30 * SL_MIB, 16378);
 	ingest_mem_hold(node.ingest, true);
 	size_t sent = say_until_full(fd, &w);
-	assert_true(sent < w.n); /* TCP pushed back */
+	assert_true(sent < w.n);                     /* TCP pushed back */
 	node_wait_used(&node, SL_INGEST_WINDOW + 1); /* in flight, and one that fills */
-	int other = dial_and_associate(&node); /* somebody else is served meanwhile */
+	int other = dial_and_associate(&node);       /* somebody else is served meanwhile */
 	release(other);
 	ingest_mem_hold(node.ingest, false);
 	say(fd, w.p + sent, w.n - sent);
@@ -442,7 +442,7 @@ static void D2_a_private_class_is_stored_and_a_cancel_tolerated(void **state)
 
 /* ---- a peer that does not read ----------------------------------------------------------------- */
 
-/* HOSTILE 37, F10: echoes without end, their answers never read. */
+/* HOSTILE 37, F10: echoes without end, their answers never read. Our answers stay in a bounded queue. */
 static void F10_a_peer_that_never_reads_is_cut_off(void **state)
 {
 	(void)state;
