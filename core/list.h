@@ -29,6 +29,12 @@ static inline void sl_list_push(struct sl_list *l, struct sl_list *n)
 	l->prev = n;
 }
 
+/* Puts n before the head. */
+static inline void sl_list_push_front(struct sl_list *l, struct sl_list *n)
+{
+	sl_list_push(l->next, n);
+}
+
 static inline void sl_list_remove(struct sl_list *n)
 {
 	n->prev->next = n->next;

@@ -11,6 +11,8 @@ static const char *state_word(const struct sl_heartbeat *h, const struct sl_wate
 {
 	if (sl_latch_is_failed(&h->storage->latch))
 		return "failed";
+	if (h->is_evicting && water->is_relieved && water->state != SL_WATER_OK)
+		return "evicting";
 	switch (water->state) {
 	case SL_WATER_OK:
 		return "ok";
@@ -65,6 +67,20 @@ static void put_pool(struct sl_log_line *l, struct sl_heartbeat *h)
 		sl_log_str(l, "advice", advice);
 }
 
+static void put_evict(
+	struct sl_log_line *l, struct sl_heartbeat *h, const struct sl_water_now *water)
+{
+	struct sl_evict_stats evict = sl_evict_stats(h->storage->evict);
+	sl_log_uint(l, "evicted", evict.studies);
+	sl_log_fmt(l, "trash", "%" PRIu64 "MiB", evict.trash.bytes / SL_MIB);
+	if (water->waiting > 0)
+		sl_log_uint(l, "waiting_room", water->waiting);
+	if (evict.trash.failures > 0)
+		sl_log_uint(l, "trash_failures", evict.trash.failures);
+	if (evict.stuck != NULL)
+		sl_log_word(l, "evict_stuck", evict.stuck);
+}
+
 static void put_disk(struct sl_log_line *l, struct sl_heartbeat *h)
 {
 	struct sl_water_now water = sl_water_now(h->storage->water);
@@ -73,6 +89,8 @@ static void put_disk(struct sl_log_line *l, struct sl_heartbeat *h)
 	if (water.state == SL_WATER_REFUSING)
 		sl_log_word(l, "refusing", water.why);
 	put_full_in(l, water.full_in_s);
+	if (h->is_evicting)
+		put_evict(l, h, &water);
 	if (!h->is_durable)
 		sl_log_word(l, "durability", "none");
 }

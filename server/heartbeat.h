@@ -11,6 +11,7 @@ struct sl_heartbeat {
 	struct sl_server *server;
 	struct sl_storage *storage;
 	bool is_durable;
+	bool is_evicting; /* storage.policy = "evict" */
 	/* As of the last beat, for rates. Owned by the main thread. */
 	uint64_t at_ns, bytes_in, objects;
 };

@@ -76,6 +76,46 @@ static void on_conflict(void *arg, const struct sl_record *r, uint32_t attribute
 	sl_log_end(&l);
 }
 
+/* A study went, or one object of it. */
+static void on_evicted(void *arg, const struct sl_evict_report *r)
+{
+	struct node *n = arg;
+	bool is_study = r->sop_instance_uid.len == 0;
+	struct sl_log_line l;
+	if (r->is_order) {
+		sl_stats_add(&n->stats.deleted_objects, r->removed.instances);
+	} else {
+		sl_stats_add(&n->stats.evicted_studies, 1);
+		sl_stats_add(&n->stats.evicted_objects, r->removed.instances);
+		sl_stats_add(&n->stats.evicted_bytes, r->removed.bytes);
+	}
+	sl_log_begin(&l, n->log, SL_LOG_INFO,
+		!r->is_order ? "evict.study"
+		: is_study   ? "delete.study"
+			     : "delete.instance");
+	sl_log_uid(&l, "study", r->study_instance_uid.s, r->study_instance_uid.len);
+	if (!is_study)
+		sl_log_uid(&l, "instance", r->sop_instance_uid.s, r->sop_instance_uid.len);
+	sl_log_uint(&l, "instances", r->removed.instances);
+	sl_log_uint(&l, "bytes", r->removed.bytes);
+	if (!r->is_order)
+		sl_log_fmt(&l, "age", "%" PRIu64 "s", r->age_ms / 1000);
+	sl_log_end(&l);
+}
+
+static void on_stuck(void *arg, const char *why)
+{
+	struct node *n = arg;
+	struct sl_log_line l;
+	sl_log_begin(&l, n->log, why != NULL ? SL_LOG_WARN : SL_LOG_INFO,
+		why != NULL ? "evict.stuck" : "evict.relieved");
+	if (why != NULL) {
+		sl_log_word(&l, "why", why);
+		sl_log_str(&l, "note", "no study can go; refusing when the disk is full");
+	}
+	sl_log_end(&l);
+}
+
 /* Also before it has ended: operators of large archives want to see it move. */
 static void on_rebuild(void *arg, const struct sl_rebuild_report *r)
 {
@@ -143,7 +183,7 @@ static void say_recovered(struct node *n)
 {
 	const struct sl_recover_report *r = &n->storage.recovered;
 	struct sl_log_line l;
-	if (r->found + r->removed + r->foreign == 0)
+	if (r->found + r->removed + r->foreign + r->tombstones == 0)
 		return;
 	sl_log_begin(&l, n->log, r->quarantined > 0 ? SL_LOG_WARN : SL_LOG_INFO, "node.recovered");
 	sl_log_uint(&l, "spool", r->found);
@@ -152,6 +192,7 @@ static void say_recovered(struct node *n)
 	sl_log_uint(&l, "removed", r->removed);
 	sl_log_uint(&l, "quarantined", r->quarantined);
 	sl_log_uint(&l, "foreign", r->foreign);
+	sl_log_uint(&l, "tombstones", r->tombstones);
 	if (r->first_bad[0] != '\0')
 		sl_log_str(&l, "first_bad", r->first_bad);
 	sl_log_end(&l);
@@ -176,7 +217,15 @@ static void say_listening(struct node *n)
 static enum sl_status open_all(struct node *n, struct sl_diag *d)
 {
 	const struct sl_main_conf *c = &n->main_conf;
-	const struct sl_storage_news news = {on_fail, on_rebuild, on_conflict, sl_seal_thread, n};
+	const struct sl_storage_news news = {
+		.on_fail = on_fail,
+		.on_rebuild = on_rebuild,
+		.on_conflict = on_conflict,
+		.on_thread = sl_seal_thread,
+		.on_evicted = on_evicted,
+		.on_stuck = on_stuck,
+		.arg = n,
+	};
 	enum sl_status st = sl_seal_uv(d);
 	if (st == SL_OK)
 		st = sl_limits_descriptors(c->descriptors, d);
@@ -330,7 +379,8 @@ static int run(struct node *n)
 			.stats = &n->stats,
 			.server = n->server,
 			.storage = &n->storage,
-			.is_durable = n->main_conf.storage.is_durable};
+			.is_durable = n->main_conf.storage.is_durable,
+			.is_evicting = n->main_conf.storage.evict.is_on};
 		serve(n);
 	} else {
 		code = refuse(n, code_of(st), &d);

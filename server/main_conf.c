@@ -155,6 +155,11 @@ static void fill_storage(struct sl_storage_conf *out, const struct sl_conf *conf
 			.elements = (uint32_t)conf->dicom.max_elements,
 			.value_len = conf->dicom.max_value},
 	};
+	out->evict = (struct sl_evict_conf){
+		.is_on = storage->policy == SL_CONF_POLICY_EVICT,
+		.min_age_ms = storage->evict_min_age,
+		.keep_percent = (uint32_t)storage->evict_keep,
+	};
 	out->indexer = (struct sl_indexer_conf){
 		.batch = (uint32_t)conf->index.batch,
 		.max_delay_ms = (uint32_t)conf->index.max_delay,

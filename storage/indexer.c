@@ -31,6 +31,9 @@ struct sl_indexer {
 	uint64_t pushed, done;    /* entries ever queued; of these committed */
 	uint32_t catching_up;     /* callers who wait */
 	bool is_stopping;
+	bool has_errand; /* the errand is to be run */
+	enum sl_errand (*errand)(void *arg);
+	void *errand_arg;
 	struct sl_indexer_stats stats;
 
 	/* One batch; the thread's own. */
@@ -54,22 +57,30 @@ static struct sl_pending_entry *head_of(struct sl_indexer *ix)
 	return sl_container_of(ix->queue.next, struct sl_pending_entry, queued);
 }
 
-/* Under the lock: waits until a batch is due. False: stopping and nothing left. */
-static bool wait_for_batch(struct sl_indexer *ix)
+/* Under the lock: is a batch due, and if not, when [ns]? */
+static bool is_due(struct sl_indexer *ix, uint64_t *due)
 {
-	for (;;) {
-		if (sl_list_is_empty(&ix->queue)) {
-			if (ix->is_stopping)
-				return false;
+	*due = UINT64_MAX;
+	if (sl_list_is_empty(&ix->queue))
+		return false;
+	*due = head_of(ix)->pushed_ns + (uint64_t)ix->conf.max_delay_ms * 1000000u;
+	return ix->stats.queued >= ix->conf.batch || ix->catching_up > 0 || ix->is_stopping ||
+	       sl_env_now_ns(ix->deps.env) >= *due;
+}
+
+/* Under the lock: waits until a batch is due or there is an errand. False: stopping and nothing left. */
+static bool wait_for_work(struct sl_indexer *ix)
+{
+	uint64_t due;
+	while (!is_due(ix, &due) && !ix->has_errand) {
+		if (due != UINT64_MAX)
+			wait_until(ix, due);
+		else if (ix->is_stopping)
+			return false;
+		else
 			pthread_cond_wait(&ix->wake, &ix->lock);
-			continue;
-		}
-		uint64_t due = head_of(ix)->pushed_ns + (uint64_t)ix->conf.max_delay_ms * 1000000u;
-		if (ix->stats.queued >= ix->conf.batch || ix->catching_up > 0 || ix->is_stopping ||
-			sl_env_now_ns(ix->deps.env) >= due)
-			return true;
-		wait_until(ix, due);
 	}
+	return true;
 }
 
 /* Under the lock: moves up to a batch out of the queue. */
@@ -201,16 +212,39 @@ static bool work(struct sl_indexer *ix, size_t n)
 	return true;
 }
 
+/* One step of the errand. False: the thread must stop working. */
+static bool run_errand(struct sl_indexer *ix)
+{
+	enum sl_errand e;
+	bool was_full = false;
+	while ((e = ix->errand(ix->errand_arg)) == SL_ERRAND_RETRY) {
+		was_full = true;
+		if (!pause_full(ix))
+			return false;
+	}
+	pthread_mutex_lock(&ix->lock);
+	ix->has_errand |= e == SL_ERRAND_MORE;
+	ix->stats.is_full &= !was_full;
+	pthread_mutex_unlock(&ix->lock);
+	return e != SL_ERRAND_FAILED;
+}
+
 static void *thread_main(void *arg)
 {
 	struct sl_indexer *ix = arg;
+	uint64_t due;
 	if (ix->on_thread != NULL)
 		ix->on_thread(ix->thread_arg);
 	for (;;) {
 		pthread_mutex_lock(&ix->lock);
-		size_t n = wait_for_batch(ix) ? take(ix) : 0;
+		bool has_work = wait_for_work(ix);
+		bool has_errand = ix->has_errand && !ix->is_stopping;
+		size_t n = is_due(ix, &due) ? take(ix) : 0;
+		ix->has_errand = false;
 		pthread_mutex_unlock(&ix->lock);
-		if (n == 0 || sl_latch_is_failed(ix->deps.latch) || !work(ix, n))
+		if (!has_work || sl_latch_is_failed(ix->deps.latch))
+			break;
+		if ((n > 0 && !work(ix, n)) || (has_errand && !run_errand(ix)))
 			break;
 	}
 	pthread_mutex_lock(&ix->lock);
@@ -232,6 +266,23 @@ void sl_indexer_push(struct sl_indexer *ix, struct sl_pending_entry *e)
 	ix->pushed++;
 	if (was_empty || ix->stats.queued >= ix->conf.batch)
 		pthread_cond_signal(&ix->wake);
+	pthread_mutex_unlock(&ix->lock);
+}
+
+void sl_indexer_set_errand(struct sl_indexer *ix, enum sl_errand (*errand)(void *arg), void *arg)
+{
+	pthread_mutex_lock(&ix->lock);
+	ix->errand = errand;
+	ix->errand_arg = arg;
+	pthread_mutex_unlock(&ix->lock);
+}
+
+void sl_indexer_wake(struct sl_indexer *ix)
+{
+	pthread_mutex_lock(&ix->lock);
+	sl_assert(ix->errand != NULL);
+	ix->has_errand = true;
+	pthread_cond_signal(&ix->wake);
 	pthread_mutex_unlock(&ix->lock);
 }
 

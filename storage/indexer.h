@@ -42,6 +42,16 @@ struct sl_indexer_stats {
 	bool is_full; /* the last commit said MAP_FULL or the disk had no room for it */
 };
 
+/* What another does on this thread, between batches, because it must be serial with its moves: the
+ * evictor. */
+enum sl_errand {
+	SL_ERRAND_DONE,  /* call again when woken */
+	SL_ERRAND_MORE,  /* call again after the next batch */
+	SL_ERRAND_RETRY, /* the disk or the index has no room: call again after a while, and move
+			  * nothing before */
+	SL_ERRAND_FAILED /* the store was latched */
+};
+
 struct sl_indexer;
 
 /* on_thread as in ioq.h. Returns owned. */
@@ -51,6 +61,11 @@ SL_MUST enum sl_status sl_indexer_start(struct sl_indexer **out, const struct sl
 
 /* The entry's object is durable and was released as won. Any thread; never blocks for long. */
 void sl_indexer_push(struct sl_indexer *ix, struct sl_pending_entry *e);
+
+/* Sets the errand, once, before the first wake. */
+void sl_indexer_set_errand(struct sl_indexer *ix, enum sl_errand (*errand)(void *arg), void *arg);
+/* Has the errand run soon. Any thread; never blocks for long. */
+void sl_indexer_wake(struct sl_indexer *ix);
 
 /* Waits until everything pushed before the call is committed ("a query sees every object acknowledged
  * before it arrived"). Blocks: disk threads only. SL_E_FULL when the index cannot take it now. */

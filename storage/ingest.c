@@ -66,6 +66,11 @@ void sl_ingest_close(struct sl_ingest *in)
 	free(in);
 }
 
+uint64_t sl_ingest_next_seq(struct sl_ingest *in)
+{
+	return atomic_fetch_add_explicit(&in->next_seq, 1, memory_order_relaxed);
+}
+
 void sl_ingest_configure(struct sl_ingest *in, const struct sl_ingest_conf *conf)
 {
 	pthread_mutex_lock(&in->conf_lock);
@@ -133,6 +138,7 @@ enum sl_status sl_ingest_begin(
 	o->is_file_open = o->is_index_reserved = false;
 	o->is_condemned = o->is_rival_durable = false;
 	o->reserved = 0;
+	o->waiting_since_ns = 0;
 	sl_digest_init(&o->digest);
 	sl_ingest_prepare(o);
 	if (sl_latch_is_failed(in->deps.latch)) {
@@ -241,6 +247,8 @@ static void done(struct sl_object *o, bool won)
 		sl_index_unreserve(in->deps.index, 1);
 	if (o->is_claimed)
 		sl_pending_release(in->deps.pending, &o->turn, won);
+	else
+		sl_pending_leave_study(in->deps.pending, &o->turn);
 	if (won)
 		sl_indexer_push(in->deps.indexer, entry);
 	o->stage = SL_OBJECT_DONE;
@@ -267,12 +275,44 @@ static void give_back(struct sl_object *o, struct sl_part *p)
 	o->on_part(o, p);
 }
 
+/* Room may have been made, or its study's eviction is over. */
+static void on_news(struct sl_water_wait *wait)
+{
+	struct sl_object *o = sl_container_of(wait, struct sl_object, wait);
+	sl_ioq_submit(o->ingest->deps.ioq, &o->job);
+}
+
+/* Sets the object aside until there is news; it keeps the baton and whatever buffers it has, none of
+ * which the evictor needs. False: it has waited long enough, or nobody wants it any more; it failed. */
+static bool park(struct sl_object *o)
+{
+	uint64_t now = sl_env_now_ns(o->ingest->deps.env);
+	pthread_mutex_lock(&o->lock);
+	bool is_aborted = o->is_aborted;
+	pthread_mutex_unlock(&o->lock);
+	if (o->waiting_since_ns == 0)
+		o->waiting_since_ns = now;
+	if (is_aborted) {
+		sl_ingest_fail(o, SL_VERDICT_CANCELLED);
+		return false;
+	}
+	if (now - o->waiting_since_ns >= SL_INGEST_PATIENCE_MS * 1000000ull) {
+		sl_ingest_fail_io(
+			o, sl_fail(&o->result.diag, SL_E_FULL, 0, "water/wait",
+				   "no room was made in %u s", SL_INGEST_PATIENCE_MS / 1000));
+		return false;
+	}
+	o->wait.on_news = on_news;
+	sl_water_wait(o->ingest->deps.water, &o->wait);
+	return true; /* from here on another thread may have the object */
+}
+
 /* All parts are written. False: an earlier object of this UID is not over; the baton was given back. */
 static bool see_all(struct sl_object *o, struct sl_ingest_thread *t, uint8_t *scratch)
 {
 	if (o->stage == SL_OBJECT_RECEIVING) {
-		if (o->last != NULL)
-			sl_ingest_part(o, o->last, true);
+		enum sl_status st = o->last != NULL ? sl_ingest_part(o, o->last, true) : SL_OK;
+		sl_assert(st == SL_OK); /* only those that are written wait for room */
 		sl_ingest_judge(o, t, scratch);
 		o->stage = SL_OBJECT_DECIDING;
 	}
@@ -291,17 +331,40 @@ static void conclude(struct sl_object *o, struct sl_ioq_thread *thread)
 		return;
 	if (o->is_condemned)
 		sl_ingest_set_aside(o, t);
-	bool is_sealed = !sl_ingest_is_failed(o) && sl_ingest_decide(o, t, thread->scratch);
+	enum sl_status st = SL_AGAIN;
+	while (st == SL_AGAIN && !sl_ingest_is_failed(o)) {
+		st = sl_ingest_decide(o, t, thread->scratch);
+		if (st == SL_AGAIN && park(o))
+			return;
+	}
 	/* The bytes are in the file or given up: the buffer is free before the name is durable. */
 	if (o->last != NULL)
 		give_back(o, o->last);
-	if (!is_sealed) {
+	if (st != SL_OK) {
 		done(o, false);
 		return;
 	}
 	o->stage = SL_OBJECT_NAMING;
 	o->file.on_named = on_named;
 	o->ingest->deps.store->ops->name_durably(&o->file);
+}
+
+/* Writes a part and gives it back. False: it waits at the head of the others. */
+static bool take_part(struct sl_object *o, struct sl_part *p)
+{
+	while (sl_ingest_part(o, p, false) == SL_AGAIN) {
+		pthread_mutex_lock(&o->lock);
+		sl_list_push_front(&o->parts, &p->node);
+		pthread_mutex_unlock(&o->lock);
+		if (park(o))
+			return false;
+		pthread_mutex_lock(&o->lock);
+		sl_list_remove(&p->node);
+		pthread_mutex_unlock(&o->lock);
+	}
+	o->waiting_since_ns = 0;
+	give_back(o, p);
+	return true;
 }
 
 static void run(struct sl_job *job, struct sl_ioq_thread *thread)
@@ -316,9 +379,8 @@ static void run(struct sl_job *job, struct sl_ioq_thread *thread)
 			o->is_running = false;
 		pthread_mutex_unlock(&o->lock);
 		if (n != NULL) {
-			struct sl_part *p = sl_container_of(n, struct sl_part, node);
-			sl_ingest_part(o, p, false);
-			give_back(o, p);
+			if (!take_part(o, sl_container_of(n, struct sl_part, node)))
+				return;
 		} else if (is_aborted) {
 			sl_ingest_fail(o, SL_VERDICT_CANCELLED);
 			done(o, false);

@@ -28,15 +28,17 @@
 #include "storage/pending.h"
 #include "storage/store.h"
 #include "storage/verdict.h"
+#include "storage/water.h"
 
 struct sl_ingest;
 struct sl_object;
 struct sl_index;
 struct sl_indexer;
 struct sl_latch;
-struct sl_water;
 
 #define SL_INGEST_WINDOW 2 /* parts of one object in flight, whatever its size */
+#define SL_INGEST_PATIENCE_MS \
+	30000 /* how long an object waits for the evictor to make room, before A700 */
 
 enum sl_duplicates { SL_DUP_REFUSE, SL_DUP_LATEST, SL_DUP_FIRST };
 enum sl_unsound { SL_UNSOUND_KEEP, SL_UNSOUND_WARN, SL_UNSOUND_REFUSE };
@@ -111,9 +113,11 @@ struct sl_object {
 	bool is_file_open; /* file was begun and not yet sealed or aborted */
 	bool is_index_reserved;
 	bool is_condemned; /* its verdict is known; its bytes are still taken, for quarantine/ */
-	bool is_rival_durable; /* identical bytes were found, durable, under this UID */
-	uint64_t header_len;   /* bytes of the Part 10 header to come */
-	uint64_t reserved;     /* bytes reserved in water, not yet settled */
+	bool is_rival_durable;     /* identical bytes were found, durable, under this UID */
+	uint64_t header_len;       /* bytes of the Part 10 header to come */
+	uint64_t reserved;         /* bytes reserved in water, not yet settled */
+	struct sl_water_wait wait; /* for the evictor to make room, or to be done with its study */
+	uint64_t waiting_since_ns; /* 0 = not waiting */
 };
 
 /* Everything ingest stands on; borrowed, outlives it. */
@@ -135,6 +139,9 @@ SL_MUST enum sl_status sl_ingest_open(struct sl_ingest **out, const struct sl_in
 /* All objects are done (assert). */
 void sl_ingest_close(struct sl_ingest *in);
 void sl_ingest_configure(struct sl_ingest *in, const struct sl_ingest_conf *conf);
+
+/* The next number of the one order of all that happens to the archive. Any thread. */
+uint64_t sl_ingest_next_seq(struct sl_ingest *in);
 
 /* Starts an object in memory of the caller's; on_part, on_done and owner are set by the caller before.
  * SL_OK; SL_E_FULL when the node refuses new objects now (o->is_failed is set with its cause: count the

@@ -182,11 +182,11 @@ static enum sl_status seal(
 	struct sl_ingest *in = o->ingest;
 	struct sl_store *store = in->deps.store;
 	struct sl_diag *d = &o->result.diag;
-	uint64_t seq = atomic_fetch_add_explicit(&in->next_seq, 1, memory_order_relaxed);
-	make_header(o, t->header, seq);
 	enum sl_status st = sl_ingest_room(o, o->last != NULL ? o->last->bytes : 0, true);
 	if (st != SL_OK)
 		return st;
+	uint64_t seq = sl_ingest_next_seq(in);
+	make_header(o, t->header, seq);
 	st = sl_ingest_open_file(o);
 	if (st != SL_OK)
 		return st;
@@ -208,35 +208,60 @@ void sl_ingest_set_aside(struct sl_object *o, struct sl_ingest_thread *t)
 	sl_ingest_fail(o, v);
 }
 
-bool sl_ingest_decide(struct sl_object *o, struct sl_ingest_thread *t, uint8_t *scratch)
+/* What an identical or differing object under its UID means for it. SL_E_NOTFOUND: there is none. */
+static enum sl_status meet_rival(
+	struct sl_object *o, struct sl_ingest_thread *t, uint8_t *scratch, enum sl_dup *dup)
 {
 	struct rival rival;
 	struct sl_diag *d = &o->result.diag;
-	enum sl_status st = find_rival(o, t, &rival, d);
-	if (st == SL_OK) {
-		enum sl_dup dup;
-		st = compare(o, &rival, scratch, &dup, d);
+	for (int tries = 0;; tries++) {
+		enum sl_status st = find_rival(o, t, &rival, d);
+		if (st == SL_E_NOTFOUND)
+			return st;
 		if (st != SL_OK) {
-			sl_ingest_fail(o, SL_VERDICT_RIVAL_UNREADABLE);
-			return false;
+			sl_ingest_fail_io(o, st);
+			return SL_END;
 		}
+		struct sl_diag why = {0};
+		st = compare(o, &rival, scratch, dup, &why);
+		if (st == SL_OK)
+			return st;
+		/* Between the two looks its study may have been evicted: then its row is gone too. */
+		if (st == SL_E_NOTFOUND && tries == 0)
+			continue;
+		*d = why;
+		sl_ingest_fail(o, SL_VERDICT_RIVAL_UNREADABLE);
+		return SL_END;
+	}
+}
+
+enum sl_status sl_ingest_decide(struct sl_object *o, struct sl_ingest_thread *t, uint8_t *scratch)
+{
+	enum sl_dup dup = SL_DUP_NONE;
+	/* From here on the study is not evicted: what is found of it stays. */
+	enum sl_status st = sl_pending_enter_study(
+		o->ingest->deps.pending, &o->turn, &o->record.study_instance_uid);
+	if (st != SL_OK)
+		return st;
+	st = meet_rival(o, t, scratch, &dup);
+	if (st == SL_OK) {
 		o->result.dup = dup;
 		o->is_rival_durable = true;
 		if (dup != SL_DUP_IDENTICAL || !sl_ack_answer(o, SL_VERDICT_IDENTICAL))
 			sl_ingest_fail(o, SL_VERDICT_DUPLICATE);
-		return false;
+		return SL_END;
 	}
-	if (st != SL_E_NOTFOUND) {
-		sl_ingest_fail_io(o, st);
-		return false;
-	}
+	if (st != SL_E_NOTFOUND)
+		return st;
 	st = seal(o, t, SL_STORE_SPOOL);
+	if (st == SL_AGAIN)
+		return st;
 	if (st != SL_OK) {
 		sl_ingest_fail_io(o, st);
-		return false;
+		return SL_END;
 	}
 	/* The entry is ours until it is released; from then on it tells what is durable. */
 	o->turn.entry->record = o->record;
 	memcpy(o->turn.entry->digest, o->digest_bytes, SL_DIGEST_LEN);
-	return true;
+	return SL_OK;
 }

@@ -43,22 +43,25 @@ void sl_ingest_set_aside(struct sl_object *o, struct sl_ingest_thread *t);
 /* The verdict of a failed storage call, with its diagnosis; latches the store on SL_E_SYNC. */
 void sl_ingest_fail_io(struct sl_object *o, enum sl_status st);
 
-/* Disk space for `bytes` more, before they are written; a step at a time unless they are the last. */
+/* Disk space for `bytes` more, before they are written; a step at a time unless they are the last.
+ * SL_AGAIN: the evictor is making room, wait. */
 SL_MUST enum sl_status sl_ingest_room(struct sl_object *o, uint64_t bytes, bool is_last);
 
 /* Begins the object's file unless it is begun. */
 SL_MUST enum sl_status sl_ingest_open_file(struct sl_object *o);
 
 /* Walks, hashes and writes one part; the last one (is_last) is walked and hashed only. Nothing when
- * the object has failed. */
-void sl_ingest_part(struct sl_object *o, struct sl_part *p, bool is_last);
+ * the object has failed. SL_AGAIN: not taken, the object has to wait (never for the last one). */
+SL_MUST enum sl_status sl_ingest_part(struct sl_object *o, struct sl_part *p, bool is_last);
 
 /* All bytes were seen: soundness, UIDs, agreement with the command; a verdict of failure or none. */
 void sl_ingest_judge(struct sl_object *o, struct sl_ingest_thread *t, uint8_t *scratch);
 
-/* It is the object's turn on its UID: an identical or differing rival ends it here (returns false);
- * otherwise its file is sealed under a new seq and its name must be made durable (returns true). */
-SL_MUST bool sl_ingest_decide(struct sl_object *o, struct sl_ingest_thread *t, uint8_t *scratch);
+/* It is the object's turn on its UID: an identical or differing rival ends it here (SL_END); otherwise
+ * its file is sealed under a new seq and its name must be made durable (SL_OK). SL_AGAIN: it has to
+ * wait, and then to decide anew. */
+SL_MUST enum sl_status sl_ingest_decide(
+	struct sl_object *o, struct sl_ingest_thread *t, uint8_t *scratch);
 
 /* What a kept object is called: stored, or stored though unsound. */
 enum sl_verdict sl_ingest_kept_verdict(const struct sl_object *o);

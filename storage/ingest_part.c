@@ -48,7 +48,8 @@ enum sl_status sl_ingest_room(struct sl_object *o, uint64_t bytes, bool is_last)
 	/* A streamed object states no size: it takes a step at a time, the last part what it needs. */
 	if (!is_last)
 		more = sl_max64(more, sl_water_step(water));
-	enum sl_status st = sl_water_reserve(water, more, &o->result.diag);
+	enum sl_status st = o->reserved > 0 ? sl_water_reserve(water, more, &o->result.diag)
+					    : sl_water_reserve_first(water, more, &o->result.diag);
 	if (st == SL_OK)
 		o->reserved += more;
 	return st;
@@ -82,29 +83,48 @@ static enum sl_verdict verdict_of_limit(const struct sl_object *o)
 	return o->elem.flaw == SL_ELEM_FLAW_TOO_DEEP ? SL_VERDICT_TOO_DEEP : SL_VERDICT_TOO_MANY;
 }
 
-void sl_ingest_part(struct sl_object *o, struct sl_part *p, bool is_last)
+/* As soon as it is known which study the object is of, that study is not evicted; closed just now, the
+ * object asks again with its next part, at the latest when it decides. */
+static void enter_study(struct sl_object *o)
 {
+	const struct sl_uid *study = &o->elem.uid[SL_ELEM_UID_STUDY];
+	if (o->elem.uid_found[SL_ELEM_UID_STUDY] == SL_ELEM_OK)
+		(void)!sl_pending_enter_study(o->ingest->deps.pending, &o->turn, study);
+}
+
+enum sl_status sl_ingest_part(struct sl_object *o, struct sl_part *p, bool is_last)
+{
+	enum sl_status st = SL_OK;
 	if (sl_ingest_is_failed(o))
-		return;
+		return SL_OK;
 	if (o->file.written + p->bytes > o->conf.max_object) {
 		sl_ingest_fail(o, SL_VERDICT_TOO_LARGE);
-		return;
+		return SL_OK;
+	}
+	/* Before the part is walked: a part that waits for room is not walked twice. */
+	if (!is_last)
+		st = sl_ingest_room(o, p->bytes, false);
+	if (st == SL_AGAIN)
+		return st;
+	if (st != SL_OK) {
+		sl_ingest_fail_io(o, st);
+		return SL_OK;
 	}
 	if (look_at(o, p) == SL_E_LIMIT) {
 		sl_ingest_condemn(o, verdict_of_limit(o));
 		if (sl_ingest_is_failed(o))
-			return;
+			return SL_OK;
 	}
+	enter_study(o);
 	if (is_last)
-		return;
-	enum sl_status st = sl_ingest_room(o, p->bytes, false);
-	if (st == SL_OK)
-		st = sl_ingest_open_file(o);
+		return SL_OK;
+	st = sl_ingest_open_file(o);
 	if (st == SL_OK)
 		st = o->ingest->deps.store->ops->append(
 			&o->file, p->iov, p->iov_n, &o->result.diag);
 	if (st != SL_OK)
 		sl_ingest_fail_io(o, st);
+	return SL_OK;
 }
 
 /* Inflates what is in the file, then the last part, into the walker. */

@@ -16,6 +16,8 @@ struct sl_pending {
 	struct sl_list overflow;          /* struct sl_turn.node: no entry was free */
 	uint64_t seed;
 	uint32_t n;
+	uint32_t studies[SL_PENDING_STUDIES]; /* objects under way */
+	uint32_t closed;                      /* place in studies, plus 1; 0 = none */
 	struct sl_pending_stats stats;
 };
 
@@ -67,13 +69,17 @@ void sl_pending_close(struct sl_pending *p)
 }
 
 /* FNV-1a over the UID, begun at the seed and stirred once at the end. */
-static struct sl_list *chain_of(struct sl_pending *p, const struct sl_uid *uid)
+static uint64_t hash_of(const struct sl_pending *p, const struct sl_uid *uid)
 {
 	uint64_t h = p->seed ^ 0xcbf29ce484222325u;
 	for (uint8_t i = 0; i < uid->len; i++)
 		h = (h ^ (uint8_t)uid->s[i]) * 0x100000001b3u;
-	h ^= h >> 32;
-	return &p->chains[h & (p->n - 1)];
+	return h ^ h >> 32;
+}
+
+static struct sl_list *chain_of(struct sl_pending *p, const struct sl_uid *uid)
+{
+	return &p->chains[hash_of(p, uid) & (p->n - 1)];
 }
 
 static struct sl_pending_entry *find(struct sl_pending *p, const struct sl_uid *uid)
@@ -96,6 +102,7 @@ static struct sl_pending_entry *make(struct sl_pending *p, const struct sl_uid *
 	e->uid = *uid;
 	e->owner = NULL;
 	e->is_durable = false;
+	e->study = 0;
 	sl_list_push(chain_of(p, uid), &e->chain);
 	p->stats.used++;
 	if (p->stats.used > p->stats.peak)
@@ -169,6 +176,16 @@ static void tell(struct sl_list *begun)
 	}
 }
 
+/* Under the lock: one object less of the study. */
+static void leave(struct sl_pending *p, uint32_t *study)
+{
+	if (*study != 0) {
+		sl_assert(p->studies[*study - 1] > 0);
+		p->studies[*study - 1]--;
+	}
+	*study = 0;
+}
+
 void sl_pending_release(struct sl_pending *p, struct sl_turn *t, bool won)
 {
 	struct sl_list begun;
@@ -179,8 +196,11 @@ void sl_pending_release(struct sl_pending *p, struct sl_turn *t, bool won)
 	if (won) {
 		sl_assert(!e->is_durable);
 		e->is_durable = true;
+		e->study = t->study;
+		t->study = 0;
 		p->stats.durable++;
 	}
+	leave(p, &t->study);
 	t->entry = NULL;
 	e->owner = NULL;
 	struct sl_list *n = sl_list_pop(&e->turns);
@@ -203,6 +223,7 @@ void sl_pending_settled(struct sl_pending *p, struct sl_pending_entry *e)
 	pthread_mutex_lock(&p->lock);
 	sl_assert(e->is_durable);
 	e->is_durable = false;
+	leave(p, &e->study);
 	p->stats.durable--;
 	recycle(p, e, &begun);
 	pthread_mutex_unlock(&p->lock);
@@ -237,6 +258,57 @@ enum sl_status sl_pending_lookup(
 	}
 	pthread_mutex_unlock(&p->lock);
 	return st;
+}
+
+/* ---- studies under way -------------------------------------------------------------------------- */
+
+static uint32_t study_of(const struct sl_pending *p, const struct sl_uid *study)
+{
+	return (uint32_t)(hash_of(p, study) & (SL_PENDING_STUDIES - 1)) + 1;
+}
+
+enum sl_status sl_pending_enter_study(
+	struct sl_pending *p, struct sl_turn *t, const struct sl_uid *study)
+{
+	enum sl_status st = SL_OK;
+	if (t->study != 0)
+		return SL_OK;
+	pthread_mutex_lock(&p->lock);
+	uint32_t at = study_of(p, study);
+	if (at == p->closed) {
+		st = SL_AGAIN;
+	} else {
+		p->studies[at - 1]++;
+		t->study = at;
+	}
+	pthread_mutex_unlock(&p->lock);
+	return st;
+}
+
+void sl_pending_leave_study(struct sl_pending *p, struct sl_turn *t)
+{
+	pthread_mutex_lock(&p->lock);
+	leave(p, &t->study);
+	pthread_mutex_unlock(&p->lock);
+}
+
+bool sl_pending_close_study(struct sl_pending *p, const struct sl_uid *study)
+{
+	pthread_mutex_lock(&p->lock);
+	uint32_t at = study_of(p, study);
+	sl_assert(p->closed == 0);
+	bool is_idle = p->studies[at - 1] == 0;
+	if (is_idle)
+		p->closed = at;
+	pthread_mutex_unlock(&p->lock);
+	return is_idle;
+}
+
+void sl_pending_open_study(struct sl_pending *p)
+{
+	pthread_mutex_lock(&p->lock);
+	p->closed = 0;
+	pthread_mutex_unlock(&p->lock);
 }
 
 struct sl_pending_stats sl_pending_stats(struct sl_pending *p)

@@ -20,6 +20,7 @@
 #include "storage/digest.h"
 
 #define SL_PENDING_DEFAULT 4096 /* entries */
+#define SL_PENDING_STUDIES 8192 /* counts of studies under way; a power of two */
 
 /* A claimant's place; embedded in the object. */
 struct sl_turn {
@@ -27,6 +28,7 @@ struct sl_turn {
 	const struct sl_uid *uid;           /* SOP Instance UID it wants to decide on; borrowed */
 	struct sl_pending_entry *entry;     /* the entry it owns; NULL while it waits */
 	void (*on_turn)(struct sl_turn *t); /* its turn has come; on the thread that released */
+	uint32_t study; /* which count of studies under way holds it, plus 1; 0 = none */
 };
 
 /* One UID. Fields are the owner's to read and write while it owns the entry; `record` and `digest`
@@ -37,6 +39,7 @@ struct sl_pending_entry {
 	struct sl_list turns;  /* who waits for this UID, in order */
 	struct sl_turn *owner; /* who decides now; NULL = nobody */
 	struct sl_uid uid;
+	uint32_t study;     /* as in struct sl_turn, from the winner until it is settled */
 	uint64_t pushed_ns; /* when it joined that queue; the indexer's */
 	bool is_durable;    /* record describes a durable file that the indexer has not settled */
 	struct sl_record record;
@@ -69,6 +72,23 @@ void sl_pending_settled(struct sl_pending *p, struct sl_pending_entry *e);
 /* Copies the record of a durable object not yet settled. SL_E_NOTFOUND: ask the index (DESIGN 2). */
 SL_MUST enum sl_status sl_pending_lookup(
 	struct sl_pending *p, const struct sl_uid *sop_instance_uid, struct sl_record *out);
+
+/* ---- studies under way ----
+ *
+ * A study is under way while an object of it is: from the moment its UID is known of an arriving
+ * object (parts come before the claim) until that object has failed or is settled. Counted by a hash of
+ * the UID, so "under way" may be said of a study that is not; never the other way. One study at a time
+ * may be closed, by the evictor; meanwhile nobody enters it. */
+
+/* The object belongs to this study, from now until it is released or leaves (won: until its entry is
+ * settled). Again is SL_OK. SL_AGAIN: the study is being evicted, ask later. */
+SL_MUST enum sl_status sl_pending_enter_study(
+	struct sl_pending *p, struct sl_turn *t, const struct sl_uid *study);
+/* For who never claimed: the object is over. Nothing when it entered none. */
+void sl_pending_leave_study(struct sl_pending *p, struct sl_turn *t);
+/* True: nothing of the study is under way, and nothing will be until it is opened. */
+SL_MUST bool sl_pending_close_study(struct sl_pending *p, const struct sl_uid *study);
+void sl_pending_open_study(struct sl_pending *p);
 
 struct sl_pending_stats {
 	uint32_t entries, used, peak, durable, waiting;

@@ -20,6 +20,7 @@
 #include "storage/inflate.h"
 #include "storage/oserr.h"
 #include "storage/path.h"
+#include "storage/trash.h"
 
 #define BATCH   256
 #define SCRATCH (256 * SL_KIB)
@@ -223,9 +224,37 @@ static enum sl_status flush(struct recovery *rc, struct sl_diag *d)
 	return st;
 }
 
+/* Removals that were committed and not carried out: before any spool file is moved, so that nothing
+ * of a study that came after its removal goes with it. */
+static enum sl_status finish_tombstones(struct recovery *rc, struct sl_diag *d)
+{
+	struct sl_index_tombstone tombs[16];
+	struct sl_index_reader *reader;
+	uint64_t after = 0;
+	enum sl_status st = sl_index_open_reader(rc->deps->index, &reader, d);
+	if (st != SL_OK)
+		return st;
+	for (;;) {
+		size_t n = SL_ARRAY_N(tombs);
+		st = sl_index_list_tombstones(reader, &after, tombs, &n, d);
+		for (size_t i = 0; st == SL_OK && i < n; i++) {
+			st = sl_trash_move(rc->deps->root, &tombs[i], d);
+			if (st == SL_OK)
+				st = sl_index_drop_tombstone(rc->deps->index, tombs[i].seq, d);
+			rc->report->tombstones += st == SL_OK;
+		}
+		if (st != SL_OK)
+			break;
+	}
+	sl_index_close_reader(reader);
+	return st == SL_END ? SL_OK : st;
+}
+
 static enum sl_status recover_all(struct recovery *rc, struct sl_diag *d)
 {
-	enum sl_status st = list_spool(rc, d);
+	enum sl_status st = finish_tombstones(rc, d);
+	if (st == SL_OK)
+		st = list_spool(rc, d);
 	for (size_t i = 0; st == SL_OK && i < rc->seqs_n; i++) {
 		st = add(rc, rc->seqs[i], d);
 		if (st == SL_OK && (rc->n == BATCH || i + 1 == rc->seqs_n))

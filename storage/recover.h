@@ -23,6 +23,7 @@ struct sl_recover_report {
 	uint64_t removed;     /* part files without a name of their own */
 	uint64_t quarantined; /* named files that are not what their header says */
 	uint64_t foreign;     /* names that are not ours: left alone */
+	uint64_t tombstones;  /* removals finished: the files are in trash/ now */
 	uint64_t next_seq;    /* above every seq in spool/ and index */
 	char first_bad[32];   /* name of the first one quarantined, for the log; "" */
 };

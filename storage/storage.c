@@ -17,7 +17,7 @@ static enum sl_status open_index(
 		.path = s->root.index_path,
 		.map_size = conf->map_size,
 		.readers =
-			conf->threads + 2, /* the disk threads, the indexer, the control socket */
+			conf->threads + 2, /* the disk threads, the evictor, the control socket */
 		.batch_max = SL_INDEXER_BATCH_MAX,
 		.create = false,
 	};
@@ -55,8 +55,8 @@ static enum sl_status open_water(struct sl_storage *s, const struct sl_storage_c
 {
 	struct sl_index_snapshot snap;
 	sl_index_snapshot(s->index, &snap);
-	return sl_water_open(
-		&s->water, &conf->water, env, sl_root_statfs_look, &s->root, snap.usage.bytes, d);
+	uint64_t kept = snap.usage.bytes + sl_trash_stats(s->trash).bytes;
+	return sl_water_open(&s->water, &conf->water, env, sl_root_statfs_look, &s->root, kept, d);
 }
 
 /* The keeper's duties; a failure shows in the next heartbeat, as the state it leaves. */
@@ -65,6 +65,13 @@ static void look_at_disk(void *arg)
 	struct sl_storage *s = arg;
 	struct sl_diag d = {0};
 	(void)!sl_water_look(s->water, &d);
+	sl_evict_wake(s->evict);
+}
+
+static void on_freed(void *arg)
+{
+	struct sl_storage *s = arg;
+	sl_evict_wake(s->evict);
 }
 
 static enum sl_status start_threads(struct sl_storage *s, const struct sl_storage_conf *conf,
@@ -76,12 +83,6 @@ static enum sl_status start_threads(struct sl_storage *s, const struct sl_storag
 		return st;
 	sl_store_fs_set_dirsync(s->store, s->spool_sync);
 	st = sl_ioq_start(&s->ioq, conf->threads, news->on_thread, news->arg, d);
-	if (st != SL_OK)
-		return st;
-	const struct sl_keeper_duty duties[] = {
-		{look_at_disk, s, SL_WATER_PERIOD_MS},
-	};
-	st = sl_keeper_start(&s->keeper, duties, SL_ARRAY_N(duties), news->on_thread, news->arg, d);
 	if (st != SL_OK)
 		return st;
 	const struct sl_indexer_deps deps = {
@@ -110,9 +111,39 @@ static enum sl_status open_ingest(struct sl_storage *s, const struct sl_storage_
 		.water = s->water,
 		.latch = &s->latch,
 		.threads = conf->threads,
-		.next_seq = s->recovered.next_seq,
+		.next_seq = sl_max64(s->recovered.next_seq, sl_trash_next_seq(s->trash)),
 	};
 	return sl_ingest_open(&s->ingest, &conf->ingest, &deps, d);
+}
+
+/* The evictor and those who wake it. */
+static enum sl_status start_evicting(struct sl_storage *s, const struct sl_storage_conf *conf,
+	const struct sl_storage_news *news, const struct sl_env *env, struct sl_diag *d)
+{
+	const struct sl_evict_deps deps = {
+		.env = env,
+		.root = &s->root,
+		.index = s->index,
+		.indexer = s->indexer,
+		.ingest = s->ingest,
+		.pending = s->pending,
+		.water = s->water,
+		.trash = s->trash,
+		.latch = &s->latch,
+		.on_evicted = news->on_evicted,
+		.on_stuck = news->on_stuck,
+		.arg = news->arg,
+	};
+	const struct sl_keeper_duty duties[] = {
+		{look_at_disk, s, SL_WATER_PERIOD_MS},
+	};
+	enum sl_status st = sl_evict_open(&s->evict, &conf->evict, &deps, d);
+	if (st == SL_OK)
+		st = sl_trash_start(s->trash, s->water, on_freed, s, news->on_thread, news->arg, d);
+	if (st == SL_OK)
+		st = sl_keeper_start(
+			&s->keeper, duties, SL_ARRAY_N(duties), news->on_thread, news->arg, d);
+	return st;
 }
 
 enum sl_status sl_storage_open(struct sl_storage *s, const struct sl_storage_conf *conf,
@@ -135,6 +166,8 @@ enum sl_status sl_storage_open(struct sl_storage *s, const struct sl_storage_con
 	if (st == SL_OK)
 		st = recover(s, conf, news, d);
 	if (st == SL_OK)
+		st = sl_trash_open(&s->trash, &s->root, d);
+	if (st == SL_OK)
 		st = open_water(s, conf, env, d);
 	if (st == SL_OK)
 		st = sl_pending_open(&s->pending, SL_PENDING_DEFAULT, env, d);
@@ -142,6 +175,8 @@ enum sl_status sl_storage_open(struct sl_storage *s, const struct sl_storage_con
 		st = start_threads(s, conf, news, env, d);
 	if (st == SL_OK)
 		st = open_ingest(s, conf, env, d);
+	if (st == SL_OK)
+		st = start_evicting(s, conf, news, env, d);
 	if (st != SL_OK)
 		sl_storage_close(s);
 	return st;
@@ -151,6 +186,7 @@ void sl_storage_configure(struct sl_storage *s, const struct sl_storage_conf *co
 {
 	sl_water_configure(s->water, &conf->water);
 	sl_ingest_configure(s->ingest, &conf->ingest);
+	sl_evict_configure(s->evict, &conf->evict);
 }
 
 void sl_storage_close(struct sl_storage *s)
@@ -159,11 +195,16 @@ void sl_storage_close(struct sl_storage *s)
 		sl_ioq_stop(s->ioq);
 	if (s->spool_sync != NULL)
 		sl_dirsync_stop(s->spool_sync);
-	sl_indexer_stop(s->indexer);
-	sl_ingest_close(s->ingest);
+	/* Those who wake the indexer go before it. */
 	if (s->keeper != NULL)
 		sl_keeper_stop(s->keeper);
+	if (s->trash != NULL)
+		sl_trash_stop(s->trash);
+	sl_indexer_stop(s->indexer);
+	sl_evict_close(s->evict);
+	sl_ingest_close(s->ingest);
 	sl_pending_close(s->pending);
+	sl_trash_close(s->trash);
 	if (s->water != NULL)
 		sl_water_close(s->water);
 	sl_store_fs_close(s->store);

@@ -1,14 +1,15 @@
 /* The storage as a whole: what stands below ingest, opened in the order in which one thing needs the
  * other, and closed in reverse.
  *
- *	root (lock, folders) -> index (rebuilt, if it was lost) -> recovery -> water -> disk threads, dirsync, keeper -> indexer
- *	-> ingest
+ *	root (lock, folders) -> index (rebuilt, if it was lost) -> recovery -> trash -> water
+ *	-> disk threads, dirsync -> indexer -> ingest -> evictor -> trash thread, keeper
  *
  * After open the port may listen: every acknowledged object is in the index and in the archive.
  * Open and close on the main thread; open allocates everything ("bought at start").
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "storage/evict.h"
 #include "storage/index_lmdb.h"
 #include "storage/indexer.h"
 #include "storage/ingest.h"
@@ -32,6 +33,7 @@ struct sl_storage_conf {
 	struct sl_water_conf water;
 	struct sl_ingest_conf ingest;
 	struct sl_indexer_conf indexer;
+	struct sl_evict_conf evict;
 };
 
 /* News for the one who opened it; any thread, must only pass them on. */
@@ -40,6 +42,8 @@ struct sl_storage_news {
 	void (*on_rebuild)(void *arg, const struct sl_rebuild_report *so_far); /* may be NULL */
 	void (*on_conflict)(void *arg, const struct sl_record *r, uint32_t attributes);
 	void (*on_thread)(void *arg); /* first on each thread of ours: to seal it */
+	void (*on_evicted)(void *arg, const struct sl_evict_report *r); /* evict.h; may be NULL */
+	void (*on_stuck)(void *arg, const char *why);                   /* likewise */
 	void *arg;
 };
 
@@ -55,6 +59,8 @@ struct sl_storage {
 	struct sl_pending *pending;
 	struct sl_indexer *indexer;
 	struct sl_ingest *ingest;
+	struct sl_trash *trash;
+	struct sl_evict *evict;
 	struct sl_recover_report recovered;
 	struct sl_rebuild_report rebuilt;
 	bool has_rebuilt;

@@ -56,6 +56,12 @@ struct sl_water {
 	const char *why;
 	bool is_enospc; /* reported since the last look began */
 	uint64_t refusals;
+	bool is_relieved;
+	struct sl_list waiting; /* struct sl_water_wait.node */
+	uint32_t waiting_n;
+	bool is_short[GAUGE_N]; /* somebody found no room in it and waits, or will */
+	void (*on_short)(void *arg);
+	void *short_arg;
 	struct sl_forecast disk_rate, kept_rate;
 };
 
@@ -168,6 +174,7 @@ enum sl_status sl_water_open(struct sl_water **out, const struct sl_water_conf *
 	w->arg = arg;
 	w->kept = kept;
 	w->why = "";
+	sl_list_init(&w->waiting);
 	set_conf(w, conf);
 	enum sl_status st = look(arg, &w->fs, d);
 	if (st != SL_OK) {
@@ -201,6 +208,25 @@ void sl_water_configure(struct sl_water *w, const struct sl_water_conf *conf)
 
 /* ---- looking ---- */
 
+/* Locked: who waits will be told. */
+static void take_waiting(struct sl_water *w, struct sl_list *told)
+{
+	sl_list_init(told);
+	sl_list_splice(told, &w->waiting);
+	w->waiting_n = 0;
+	memset(w->is_short, 0, sizeof(w->is_short));
+}
+
+/* Outside the lock: each may wait anew from inside its call. */
+static void tell(struct sl_list *told)
+{
+	struct sl_list *n;
+	while ((n = sl_list_pop(told)) != NULL) {
+		struct sl_water_wait *wait = sl_container_of(n, struct sl_water_wait, node);
+		wait->on_news(wait);
+	}
+}
+
 enum sl_status sl_water_look(struct sl_water *w, struct sl_diag *d)
 {
 	struct sl_water_fs fs;
@@ -226,9 +252,56 @@ enum sl_status sl_water_look(struct sl_water *w, struct sl_diag *d)
 	} else if (was_enospc) {
 		w->is_enospc = true;
 	}
+	struct sl_list told;
+	take_waiting(w, &told);
 	pthread_mutex_unlock(&w->lock);
 	pthread_mutex_unlock(&w->looking);
+	tell(&told);
 	return st;
+}
+
+/* ---- while somebody makes room ---- */
+
+void sl_water_set_relief(struct sl_water *w, bool is_relieved)
+{
+	struct sl_list told;
+	sl_list_init(&told);
+	pthread_mutex_lock(&w->lock);
+	if (w->is_relieved != is_relieved)
+		take_waiting(w, &told);
+	w->is_relieved = is_relieved;
+	pthread_mutex_unlock(&w->lock);
+	tell(&told);
+}
+
+void sl_water_on_short(struct sl_water *w, void (*on_short)(void *arg), void *arg)
+{
+	w->on_short = on_short;
+	w->short_arg = arg;
+}
+
+void sl_water_wait(struct sl_water *w, struct sl_water_wait *wait)
+{
+	pthread_mutex_lock(&w->lock);
+	sl_list_push(&w->waiting, &wait->node);
+	w->waiting_n++;
+	pthread_mutex_unlock(&w->lock);
+}
+
+struct sl_water_excess sl_water_excess(struct sl_water *w)
+{
+	struct sl_water_need needs[GAUGE_N];
+	pthread_mutex_lock(&w->lock);
+	for (int id = 0; id < GAUGE_N; id++) {
+		struct gauge g = gauge_of(w, (enum gauge_id)id);
+		/* What is reserved comes back, unless somebody waits because of it. */
+		uint64_t back = w->waiting_n == 0 && id != INODES ? w->reserved : 0;
+		needs[id].is_high = g.is_used && (g.left <= g.keep[HIGH] || w->is_short[id]);
+		needs[id].excess = g.is_used ? less(g.keep[LOW], g.left + back) : 0;
+	}
+	pthread_mutex_unlock(&w->lock);
+	return (struct sl_water_excess){
+		.disk = needs[DISK], .quota = needs[QUOTA], .inodes = needs[INODES]};
 }
 
 /* ---- objects ---- */
@@ -236,7 +309,7 @@ enum sl_status sl_water_look(struct sl_water *w, struct sl_diag *d)
 bool sl_water_may_begin(struct sl_water *w)
 {
 	pthread_mutex_lock(&w->lock);
-	bool may = w->state != SL_WATER_REFUSING;
+	bool may = w->state != SL_WATER_REFUSING || w->is_relieved;
 	pthread_mutex_unlock(&w->lock);
 	return may;
 }
@@ -248,32 +321,70 @@ static void refuse(struct sl_water *w, const char *why)
 	w->why = why;
 }
 
-enum sl_status sl_water_reserve(struct sl_water *w, uint64_t bytes, struct sl_diag *d)
+/* Locked: relieved, is there room for `bytes` below the mark? */
+static bool fits(struct sl_water *w, uint64_t bytes, enum mark_id mark)
 {
-	enum sl_status st = SL_OK;
-	pthread_mutex_lock(&w->lock);
+	bool fits = !w->is_enospc;
+	w->is_short[DISK] |= !fits;
+	for (int id = 0; id < GAUGE_N && fits; id++) {
+		struct gauge g = gauge_of(w, (enum gauge_id)id);
+		uint64_t need = id == INODES ? OBJECT_INODES : bytes;
+		fits = !g.is_used || need <= less(g.left, g.keep[mark]);
+		w->is_short[id] |= !fits;
+	}
+	return fits;
+}
+
+/* Locked: there must be room below `full`, or the object is refused. */
+static enum sl_status check_full(struct sl_water *w, uint64_t bytes, struct sl_diag *d)
+{
 	if (w->is_enospc)
-		st = sl_fail(d, SL_E_FULL, 0, "water/reserve",
+		return sl_fail(d, SL_E_FULL, 0, "water/reserve",
 			"the file system is full, though not by our objects");
-	for (int id = 0; id < GAUGE_N && st == SL_OK; id++) {
+	for (int id = 0; id < GAUGE_N; id++) {
 		struct gauge g = gauge_of(w, (enum gauge_id)id);
 		uint64_t need = id == INODES ? OBJECT_INODES : bytes;
 		if (need <= room_of(&g))
 			continue;
 		refuse(w, gauge_names[id]);
-		st = sl_fail(d, SL_E_FULL, 0, "water/reserve",
+		return sl_fail(d, SL_E_FULL, 0, "water/reserve",
 			"%s at its full mark: %llu left, %llu asked, %llu must stay free",
 			gauge_names[id], (unsigned long long)g.left, (unsigned long long)need,
 			(unsigned long long)g.keep[FULL]);
 	}
+	return SL_OK;
+}
+
+static enum sl_status reserve(struct sl_water *w, uint64_t bytes, bool is_first, struct sl_diag *d)
+{
+	enum sl_status st;
+	pthread_mutex_lock(&w->lock);
+	if (!w->is_relieved)
+		st = check_full(w, bytes, d);
+	else if (is_first && w->waiting_n > 0)
+		st = SL_AGAIN;
+	else
+		st = fits(w, bytes, is_first ? HIGH : FULL) ? SL_OK : SL_AGAIN;
 	if (st == SL_OK) {
 		w->reserved += bytes;
 		w->inodes += OBJECT_INODES;
-	} else {
+	} else if (st != SL_AGAIN) {
 		w->refusals++;
 	}
 	pthread_mutex_unlock(&w->lock);
+	if (st == SL_AGAIN && w->on_short != NULL)
+		w->on_short(w->short_arg);
 	return st;
+}
+
+enum sl_status sl_water_reserve(struct sl_water *w, uint64_t bytes, struct sl_diag *d)
+{
+	return reserve(w, bytes, false, d);
+}
+
+enum sl_status sl_water_reserve_first(struct sl_water *w, uint64_t bytes, struct sl_diag *d)
+{
+	return reserve(w, bytes, true, d);
 }
 
 uint64_t sl_water_step(struct sl_water *w)
@@ -350,6 +461,8 @@ struct sl_water_now sl_water_now(struct sl_water *w)
 		.kept = w->kept,
 		.full_in_s = sl_forecast_seconds(&w->disk_rate, room_of(&disk)),
 		.refusals = w->refusals,
+		.is_relieved = w->is_relieved,
+		.waiting = w->waiting_n,
 	};
 	if (quota.is_used)
 		now.full_in_s =

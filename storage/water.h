@@ -15,6 +15,7 @@
 #include <pthread.h>
 
 #include "core/env.h"
+#include "core/list.h"
 #include "core/status.h"
 
 #define SL_WATER_PERIOD_MS 250
@@ -53,6 +54,24 @@ struct sl_water_now {
 	uint64_t reserved, kept; /* bytes */
 	int64_t full_in_s; /* forecast [s] at the rate of the last minutes; -1 = not filling */
 	uint64_t refusals; /* reservations refused since start */
+	bool is_relieved;  /* the evictor makes room: who finds none waits */
+	uint32_t waiting;  /* who waits for room */
+};
+
+/* What has to go of one measure. */
+struct sl_water_need {
+	bool is_high;    /* at or past `high`, or somebody waits for room in it */
+	uint64_t excess; /* above `low`: bytes, or inodes */
+};
+
+struct sl_water_excess {
+	struct sl_water_need disk, quota, inodes;
+};
+
+/* Who waits for room; embedded by the one who waits. */
+struct sl_water_wait {
+	struct sl_list node;
+	void (*on_news)(struct sl_water_wait *wait); /* it may be worth trying again */
 };
 
 struct sl_water;
@@ -73,13 +92,36 @@ void sl_water_configure(struct sl_water *w, const struct sl_water_conf *conf);
  * stays, and bytes settled since are still added. */
 SL_MUST enum sl_status sl_water_look(struct sl_water *w, struct sl_diag *d);
 
-/* True when a new object may begin (state is not REFUSING). */
+/* ---- while somebody makes room (policy = "evict") ----
+ *
+ * Relieved, a gauge past its mark is no reason to refuse but to wait: a new object while `high` is
+ * passed, one that is begun only at `full`, because its room comes back when it ends. So what is kept
+ * stays below `high` but for what is under way, and between `high` and `full` is the room for that. */
+
+/* Whether somebody makes room. Those who wait are told of a change. on_short(arg) is called, on any
+ * thread, when a reservation finds no room; set once, before the first one. */
+void sl_water_set_relief(struct sl_water *w, bool is_relieved);
+void sl_water_on_short(struct sl_water *w, void (*on_short)(void *arg), void *arg);
+
+struct sl_water_excess sl_water_excess(struct sl_water *w);
+
+/* on_news follows, once, from another call on any thread: after the next look, or when relief ends. */
+void sl_water_wait(struct sl_water *w, struct sl_water_wait *wait);
+
+/* ---- objects ---- */
+
+/* True when a new object may begin: the state is not REFUSING, or it may wait for room. */
 bool sl_water_may_begin(struct sl_water *w);
 
 /* `bytes` more, before they are written; goes back by settle. SL_OK, or SL_E_FULL with *d (names disk,
  * inodes, quota; errnum 0). An object already begun may go on while the state is REFUSING, as long as
- * it stays below `full`. */
+ * it stays below `full`. Relieved: SL_AGAIN in place of SL_E_FULL (no *d). */
 SL_MUST enum sl_status sl_water_reserve(struct sl_water *w, uint64_t bytes, struct sl_diag *d);
+
+/* The same for an object's first bytes: it waits (SL_AGAIN) already at `high`, and behind those who
+ * wait. */
+SL_MUST enum sl_status sl_water_reserve_first(
+	struct sl_water *w, uint64_t bytes, struct sl_diag *d);
 
 /* The step a streamed object reserves at a time: reserve_step, less on small disks. */
 uint64_t sl_water_step(struct sl_water *w);

@@ -62,7 +62,6 @@ static void all_errors_come_at_once_each_with_its_place(void **state)
 		"f:10:2: unknown group [storag]; did you mean [storage]?",
 		"f:13:14: storage.duplicates: \"latest\": keeping versions is not built yet; write "
 		"\"refuse\"",
-		"f:14:10: storage.policy: \"evict\": evicting is not built yet; write \"refuse\"",
 		"f:15:9: storage.quota: \"20 apples\" is no size (bytes, KiB, MiB, GiB, TiB); "
 		"allowed: 0 to "
 		"1PiB",

@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,10 +47,12 @@ static inline uint64_t rig_now(void *arg)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
+static atomic_llong rig_wall_ms = 1700000000000; /* what the wall clock says [Unix ms] */
+
 static inline int64_t rig_wall(void *arg)
 {
 	(void)arg;
-	return 1700000000000;
+	return atomic_load(&rig_wall_ms);
 }
 
 static inline void rig_random(void *arg, void *bytes, size_t n)

@@ -1,0 +1,440 @@
+/* The evictor on a real storage: which studies go, which never do, what is left after a crash at each
+ * step. The disk's own marks are out of the way here; a quota is what fills.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "support/t.h"
+
+#include "support/storage_rig.h"
+
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "storage/path.h"
+
+#define OBJECT (100 * 1000) /* bytes of pixels of each */
+#define QUOTA  (20 * 100 * 1000)
+
+static uint8_t bytes[256 * 1024];
+
+/* Object `no` of study 1.2.3.<study>; study is a letter or digit. */
+static size_t make(char study, int no, char uid[32])
+{
+	static const char placeholder[] = "1.2.3.4"; /* of rig_dataset() */
+	snprintf(uid, 32, "1.9.%d.%d", study, no);
+	size_t n = rig_dataset(bytes, sizeof(bytes), RIG_CT, uid, OBJECT, (uint8_t)no);
+	uint8_t *at = memmem(bytes, n, placeholder, sizeof(placeholder));
+	assert_non_null(at);
+	at[6] = (uint8_t)study;
+	return n;
+}
+
+static enum sl_verdict store(struct rig *r, char study, int no)
+{
+	static struct rig_object x; /* large */
+	char uid[32];
+	size_t n = make(study, no, uid);
+	rig_begin(r, &x, RIG_CT, uid, RIG_ELE);
+	rig_send(r, &x, bytes, n, RIG_SLAB);
+	rig_wait(r, &x);
+	return x.o.result.verdict;
+}
+
+static void store_well(struct rig *r, char study, int no)
+{
+	assert_int_equal(store(r, study, no), SL_VERDICT_STORED);
+	while (sl_pending_stats(r->storage.pending).durable > 0)
+		usleep(200); /* until it is in the archive */
+}
+
+static struct sl_uid study_uid(char study)
+{
+	struct sl_uid uid = sl_uid_of("1.2.3.4");
+	uid.s[6] = study;
+	return uid;
+}
+
+static bool has_row(struct rig *r, char study)
+{
+	static struct sl_index_study row; /* large */
+	struct sl_index_reader *rd;
+	struct sl_diag d = {0};
+	struct sl_uid uid = study_uid(study);
+	assert_int_equal(sl_index_open_reader(r->storage.index, &rd, &d), SL_OK);
+	enum sl_status st = sl_index_locate_study(rd, &uid, &row, &d);
+	sl_index_close_reader(rd);
+	assert_true(st == SL_OK || st == SL_E_NOTFOUND);
+	return st == SL_OK;
+}
+
+static bool has_folder(struct rig *r, char study)
+{
+	struct sl_path path;
+	struct stat sb;
+	struct sl_uid uid = study_uid(study);
+	sl_path_study(&path, &uid);
+	return fstatat(r->storage.root.archive_fd, path.s, &sb, 0) == 0;
+}
+
+/* A study is there with row and folder, or with neither. */
+static bool has_study(struct rig *r, char study)
+{
+	bool has = has_row(r, study);
+	assert_int_equal(has, has_folder(r, study));
+	return has;
+}
+
+static size_t trash_names(struct rig *r)
+{
+	char command[128];
+	size_t n = 0;
+	snprintf(command, sizeof(command), "ls -A %s/trash | wc -l", r->folder);
+	FILE *f = popen(command, "r");
+	assert_int_equal(fscanf(f, "%zu", &n), 1);
+	pclose(f);
+	return n;
+}
+
+static void wait_for_empty_trash(struct rig *r)
+{
+	while (sl_trash_stats(r->storage.trash).bytes > 0 || trash_names(r) > 0)
+		usleep(1000);
+}
+
+/* Until the evictor rests or is stuck, and what it took is unlinked. */
+static void wait_for_rest(struct rig *r)
+{
+	for (;;) {
+		struct sl_water_excess x = sl_water_excess(r->storage.water);
+		struct sl_evict_stats s = sl_evict_stats(r->storage.evict);
+		bool is_quiet = s.stuck != NULL || (!x.quota.is_high && !s.is_draining);
+		if (is_quiet && s.trash.bytes == 0)
+			break;
+		usleep(1000);
+	}
+	wait_for_empty_trash(r);
+}
+
+static void check_sound(struct rig *r)
+{
+	struct sl_index_report report;
+	struct sl_diag d = {0};
+	assert_int_equal(sl_index_check(r->storage.index, &report, &d), SL_OK);
+	if (report.wrong != 0)
+		fail_msg("%s", report.first);
+}
+
+static void reopen(struct rig *r)
+{
+	sl_storage_close(&r->storage);
+	rig_open_storage(r);
+}
+
+/* ---- which studies ------------------------------------------------------------------------------ */
+
+static void the_study_whose_last_object_came_longest_ago_goes_first(void **state)
+{
+	struct rig *r = *state;
+	store_well(r, 'A', 0);
+	store_well(r, 'B', 0);
+	store_well(r, 'C', 0);
+	store_well(r, 'D', 0);
+	store_well(r, 'A', 1); /* A began first, but its last one came after theirs */
+	for (int i = 0; i < 12; i++)
+		store_well(r, (char)('E' + i), 0); /* 17 of 20 objects: past `high` */
+	wait_for_rest(r);
+	assert_false(has_study(r, 'B'));
+	assert_false(has_study(r, 'C'));
+	assert_false(has_study(r, 'D'));
+	assert_true(has_study(r, 'A'));
+	assert_true(has_study(r, 'P'));
+	struct sl_water_now now = sl_water_now(r->storage.water);
+	assert_true(now.kept <= QUOTA / 100 * 75 && now.kept > QUOTA / 100 * 65); /* `low` */
+	struct sl_evict_stats stats = sl_evict_stats(r->storage.evict);
+	assert_int_equal(stats.studies, 3);
+	assert_int_equal(stats.instances, stats.studies);
+	check_sound(r);
+}
+
+static void nothing_goes_below_high(void **state)
+{
+	struct rig *r = *state;
+	for (int i = 0; i < 16; i++)
+		store_well(r, (char)('A' + i), 0); /* 80 %, between low and high */
+	sl_evict_wake(r->storage.evict);
+	reopen(r);
+	for (int i = 0; i < 16; i++)
+		assert_true(has_study(r, (char)('A' + i)));
+	assert_int_equal(sl_evict_stats(r->storage.evict).studies, 0);
+}
+
+static void ten_times_the_quota_is_stored_and_never_refused(void **state)
+{
+	struct rig *r = *state;
+	for (int i = 0; i < 200; i++) {
+		assert_int_equal(store(r, (char)('A' + i % 26), i), SL_VERDICT_STORED);
+		assert_true(sl_water_now(r->storage.water).kept <= QUOTA / 100 * 95);
+	}
+	wait_for_rest(r);
+	assert_int_equal(sl_water_now(r->storage.water).refusals, 0);
+	check_sound(r);
+}
+
+static void what_is_younger_than_evict_min_age_never_goes(void **state)
+{
+	struct rig *r = *state;
+	r->conf.evict.min_age_ms = 60000;
+	sl_evict_configure(r->storage.evict, &r->conf.evict);
+	for (int i = 0; i < 4; i++)
+		store_well(r, (char)('A' + i), 0);
+	atomic_fetch_add(&rig_wall_ms, 60000);
+	for (int i = 0; i < 15; i++)
+		store_well(r, (char)('a' + i), 0); /* 19 of 20: needs four to go */
+	wait_for_rest(r);
+	for (int i = 0; i < 4; i++)
+		assert_false(has_study(r, (char)('A' + i)));
+	/* What follows can only push young ones out: refused at full instead. */
+	enum sl_verdict v = SL_VERDICT_STORED;
+	int stored = 0;
+	for (; stored < 30 && v == SL_VERDICT_STORED; stored++)
+		v = store(r, (char)('p' + stored), 0);
+	assert_int_equal(v, SL_VERDICT_DISK_FULL);
+	assert_string_equal(sl_evict_stats(r->storage.evict).stuck, "evict_min_age");
+	for (int i = 0; i < 15; i++)
+		assert_true(has_study(r, (char)('a' + i)));
+	/* A clock set back makes them no older. */
+	atomic_fetch_sub(&rig_wall_ms, 600000);
+	sl_evict_wake(r->storage.evict);
+	assert_int_equal(store(r, 'Z', 0), SL_VERDICT_DISK_FULL);
+	/* When they are of age it goes on by itself. */
+	atomic_fetch_add(&rig_wall_ms, 660000);
+	wait_for_rest(r);
+	while (sl_evict_stats(r->storage.evict).stuck != NULL)
+		usleep(1000);
+	wait_for_rest(r);
+	assert_false(has_study(r, 'a'));
+	store_well(r, 'Z', 0);
+	atomic_store(&rig_wall_ms, 1700000000000);
+}
+
+static void a_study_that_is_being_received_stays(void **state)
+{
+	static struct rig_object open; /* large */
+	struct rig *r = *state;
+	char uid[32];
+	store_well(r, 'A', 0);
+	store_well(r, 'B', 0);
+	/* The first part of another object of A is in, its last one is not. */
+	size_t n = make('A', 1, uid);
+	rig_begin(r, &open, RIG_CT, uid, RIG_ELE);
+	struct sl_part *p = rig_part(r, bytes, 40000);
+	open.in_flight++;
+	sl_ingest_append(&open.o, p);
+	pthread_mutex_lock(&r->lock);
+	while (open.in_flight > 0)
+		pthread_cond_wait(&r->news, &r->lock);
+	pthread_mutex_unlock(&r->lock);
+	static uint8_t rest[256 * 1024];
+	memcpy(rest, bytes + 40000, n - 40000);
+	struct sl_index_removed removed;
+	struct sl_uid a = study_uid('A');
+	assert_int_equal(sl_evict_study(r->storage.evict, &a, &removed), SL_E_BUSY);
+	for (int i = 0; i < 16; i++)
+		store_well(r, (char)('C' + i), 0);
+	wait_for_rest(r);
+	assert_true(has_study(r, 'A'));
+	assert_false(has_study(r, 'B'));
+	rig_send(r, &open, rest, n - 40000, RIG_SLAB);
+	rig_wait(r, &open);
+	assert_int_equal(open.o.result.verdict, SL_VERDICT_STORED);
+}
+
+static void no_more_is_evicted_where_it_does_not_help(void **state)
+{
+	struct rig *r = *state;
+	sl_storage_close(&r->storage);
+	/* The disk is past its marks, and what we keep is nothing beside it. */
+	r->conf.water = (struct sl_water_conf){.low = {.share = 0.001},
+		.high = {.share = 0.002},
+		.full = {.share = 0.003},
+		.reserve_step = SL_MIB,
+		.reserve_max = UINT64_C(1) << 50};
+	r->conf.evict.is_on = false; /* to be able to store at all */
+	rig_open_storage(r);
+	assert_int_equal(store(r, 'A', 0), SL_VERDICT_DISK_FULL);
+	r->conf.water.full.share = 99.9;
+	reopen(r);
+	store_well(r, 'A', 0);
+	r->conf.evict.is_on = true;
+	r->conf.evict.keep_percent = 10;
+	reopen(r);
+	while (sl_evict_stats(r->storage.evict).stuck == NULL)
+		usleep(1000);
+	assert_string_equal(sl_evict_stats(r->storage.evict).stuck, "evict_keep");
+	assert_true(has_study(r, 'A'));
+	assert_int_equal(sl_evict_stats(r->storage.evict).studies, 0);
+}
+
+/* ---- by order ----------------------------------------------------------------------------------- */
+
+static void a_study_is_deleted_by_order_and_may_come_again(void **state)
+{
+	struct rig *r = *state;
+	struct sl_index_removed removed;
+	struct sl_uid a = study_uid('A'), b = study_uid('B');
+	store_well(r, 'A', 0);
+	store_well(r, 'A', 1);
+	assert_int_equal(sl_evict_study(r->storage.evict, &a, &removed), SL_OK);
+	assert_int_equal(removed.instances, 2);
+	assert_false(has_study(r, 'A'));
+	assert_int_equal(sl_evict_study(r->storage.evict, &a, &removed), SL_E_NOTFOUND);
+	assert_int_equal(sl_evict_study(r->storage.evict, &b, &removed), SL_E_NOTFOUND);
+	wait_for_empty_trash(r);
+	assert_int_equal(sl_water_now(r->storage.water).kept, 0);
+	store_well(r, 'A', 0);
+	assert_true(has_study(r, 'A'));
+	assert_int_equal(sl_evict_stats(r->storage.evict).deleted, 2);
+	assert_int_equal(sl_evict_stats(r->storage.evict).studies, 0);
+	reopen(r);
+	assert_true(has_study(r, 'A'));
+	check_sound(r);
+}
+
+static void an_instance_is_deleted_by_order(void **state)
+{
+	struct rig *r = *state;
+	struct sl_index_removed removed;
+	char uid[32];
+	(void)make('A', 0, uid);
+	struct sl_uid first = sl_uid_of(uid);
+	(void)make('A', 1, uid);
+	struct sl_uid second = sl_uid_of(uid);
+	store_well(r, 'A', 0);
+	store_well(r, 'A', 1);
+	assert_int_equal(sl_evict_instance(r->storage.evict, &first, &removed), SL_OK);
+	assert_int_equal(removed.instances, 1);
+	assert_true(has_study(r, 'A'));
+	assert_int_equal(sl_evict_instance(r->storage.evict, &first, &removed), SL_E_NOTFOUND);
+	assert_int_equal(sl_evict_instance(r->storage.evict, &second, &removed), SL_OK);
+	assert_false(has_study(r, 'A')); /* its folders went with the last */
+	wait_for_empty_trash(r);
+	check_sound(r);
+}
+
+/* ---- crashes ------------------------------------------------------------------------------------ */
+
+/* What a crash after each step of a removal leaves, made by hand with the node stopped; then the
+ * recovery. The study's second object is still in the spool when the rows go: it came after. */
+enum crash { AFTER_ROWS_OUT, AFTER_RENAME, AFTER_TOMBSTONE_OUT, CRASH_N };
+
+static void crash_in_removal(struct rig *r, enum crash at)
+{
+	struct sl_diag d = {0};
+	struct sl_index *ix;
+	struct sl_index_removed removed;
+	struct sl_uid a = study_uid('A');
+	const uint64_t seq = 1000;
+	const struct sl_index_lmdb_options options = {.path = r->storage.root.index_path,
+		.map_size = SL_GIB,
+		.readers = 4,
+		.batch_max = 16};
+	char path[SL_ROOT_PATH_MAX];
+	snprintf(path, sizeof(path), "%s", r->storage.root.index_path);
+	const struct sl_root_opts opts = {.is_durable = true, .env = &rig_env};
+	struct sl_root root;
+	sl_storage_close(&r->storage);
+	assert_int_equal(sl_root_open(r->folder, &opts, &root, &d), SL_OK);
+	struct sl_index_lmdb_options own = options;
+	own.path = path;
+	assert_int_equal(sl_index_lmdb_open(&own, &ix, &d), SL_OK);
+	assert_int_equal(sl_index_remove_study(ix, &a, seq, &removed, &d), SL_OK);
+	const struct sl_index_tombstone tomb = {
+		.seq = seq, .kind = SL_INDEX_TOMB_STUDY, .study_instance_uid = a};
+	if (at >= AFTER_RENAME)
+		assert_int_equal(sl_trash_move(&root, &tomb, &d), SL_OK);
+	if (at >= AFTER_TOMBSTONE_OUT)
+		assert_int_equal(sl_index_drop_tombstone(ix, seq, &d), SL_OK);
+	sl_index_close(ix);
+	sl_root_close(&root);
+}
+
+static void a_crash_at_any_step_leaves_the_study_gone(void **state)
+{
+	struct rig *r = *state;
+	for (enum crash at = AFTER_ROWS_OUT; at < CRASH_N; at++) {
+		store_well(r, 'A', 2 * (int)at);
+		store_well(r, 'B', (int)at);
+		crash_in_removal(r, at);
+		rig_open_storage(r);
+		assert_int_equal(r->storage.recovered.tombstones, at < AFTER_TOMBSTONE_OUT);
+		assert_false(has_study(r, 'A'));
+		assert_true(has_study(r, 'B'));
+		assert_true(r->storage.recovered.next_seq > 1000);
+		wait_for_empty_trash(r);
+		check_sound(r);
+		reopen(r); /* once more changes nothing */
+		assert_int_equal(r->storage.recovered.tombstones, 0);
+		store_well(r, 'A', 2 * (int)at + 1);
+		assert_true(has_study(r, 'A'));
+	}
+}
+
+/* What is left in trash/ counts as kept until it is unlinked, and its number is not given again. */
+static void a_leftover_in_the_trash_is_unlinked_after_the_start(void **state)
+{
+	struct rig *r = *state;
+	char command[256];
+	sl_storage_close(&r->storage);
+	snprintf(command, sizeof(command),
+		"d=%s/trash/00000000000fffff && mkdir -p $d/1.2 && head -c 5000 /dev/zero "
+		">$d/1.2/x",
+		r->folder);
+	assert_int_equal(system(command), 0);
+	rig_open_storage(r);
+	wait_for_empty_trash(r);
+	assert_int_equal(sl_water_now(r->storage.water).kept, 0);
+	assert_int_equal(sl_trash_stats(r->storage.trash).freed_bytes, 5000);
+	assert_true(sl_ingest_next_seq(r->storage.ingest) > 0xfffff);
+}
+
+/* ---- all ---------------------------------------------------------------------------------------- */
+
+static int open_rig(void **state)
+{
+	struct rig *r = malloc(sizeof(*r));
+	rig_open(r);
+	sl_storage_close(&r->storage);
+	/* Marks of the disk that this machine's will not pass; those of the quota are the defaults. */
+	const struct sl_water_mark free_1 = {.is_free_bytes = true, .free_bytes = 1};
+	r->conf.water.low = r->conf.water.high = r->conf.water.full = free_1;
+	r->conf.water.quota = QUOTA;
+	r->conf.evict = (struct sl_evict_conf){.is_on = true};
+	r->conf.indexer.max_delay_ms = 0;
+	rig_open_storage(r);
+	*state = r;
+	return 0;
+}
+
+static int close_rig(void **state)
+{
+	rig_close(*state);
+	free(*state);
+	return 0;
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_rig, close_rig)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(the_study_whose_last_object_came_longest_ago_goes_first),
+		TEST(nothing_goes_below_high),
+		TEST(ten_times_the_quota_is_stored_and_never_refused),
+		TEST(what_is_younger_than_evict_min_age_never_goes),
+		TEST(a_study_that_is_being_received_stays),
+		TEST(no_more_is_evicted_where_it_does_not_help),
+		TEST(a_study_is_deleted_by_order_and_may_come_again),
+		TEST(an_instance_is_deleted_by_order),
+		TEST(a_crash_at_any_step_leaves_the_study_gone),
+		TEST(a_leftover_in_the_trash_is_unlinked_after_the_start),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
