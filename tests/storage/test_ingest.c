@@ -203,7 +203,6 @@ static void an_aborted_object_leaves_nothing(void **state)
 			sl_ingest_append(&x.o, rig_part(r, bytes + i * 1000, 1000));
 		}
 		sl_ingest_abort(&x.o);
-		sl_ingest_abort(&x.o);
 		rig_wait(r, &x);
 		assert_int_equal(x.o.result.verdict, SL_VERDICT_CANCELLED);
 	}
