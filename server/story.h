@@ -18,7 +18,7 @@
 #include "server/stats.h"
 #include "storage/ingest.h"
 
-#define SL_STORY_CAUSES      8  /* told apart per association; more go into the last one */
+#define SL_STORY_CAUSES      16 /* told apart per association; more go into the last one */
 #define SL_STORY_STUDIES     64 /* told apart per association; then it says 64+ */
 #define SL_STORY_PROGRESS_MS 60000
 

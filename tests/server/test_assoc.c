@@ -2,6 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "support/net.h"
 
+#include <sys/resource.h>
+
 static struct node node;
 static struct heard heard;
 
@@ -349,6 +351,43 @@ static void U3_Sta13_ignores_P_DATA_and_release_but_answers_a_request(void **sta
 	expect_end(fd);
 }
 
+/* Sta8: the peer has asked for release, and the disk still has its object. */
+static void U3_whatever_follows_a_release_request_is_AA_8(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *bytes;
+		unsigned reason;
+	} rows[] = {
+		{"01 00 00000044", 2},
+		{"02 00 00000044", 2},
+		{"03 00 00000004 00 01 01 01", 2},
+		{"04 00 00000008 00000004 0103 0000", 2},
+		{"05 00 00000004 00000000", 2},
+		{"06 00 00000004 00000000", 2},
+		{"08 00 00000004 00000000", 1},
+	};
+	unsigned n = 0;
+	for (size_t i = 0; i <= SL_ARRAY_N(rows); i++) {
+		int fd = dial_and_associate(&node);
+		ingest_mem_hold(node.ingest, true);
+		say_store(fd, 1, 1000, 16384);
+		say_text(fd, "05 00 00000004 00000000");
+		ingest_mem_wait_handed(node.ingest, ++n);
+		if (i < SL_ARRAY_N(rows)) {
+			say_text(fd, rows[i].bytes);
+			expect_abort(fd, 2, rows[i].reason);
+			shutdown(fd, SHUT_WR);
+		} else {
+			say_text(fd, "07 00 00000004 00000000"); /* AA-3 */
+		}
+		expect_end(fd);
+		ingest_mem_hold(node.ingest, false);
+		ingest_mem_wait_done(node.ingest, n);
+		assert_true(ingest_mem_at(node.ingest, n - 1)->is_finished); /* kept all the same */
+	}
+}
+
 /* ---- time ------------------------------------------------------------------------------------ */
 
 static int start_impatient(void **state)
@@ -443,6 +482,71 @@ static void H35_junk_is_closed_soon(void **state)
 	assert_int_equal(sl_stats_get(&node.stats.junk), 4);
 }
 
+/* ---- the port -------------------------------------------------------------------------------- */
+
+static int start_dual_stack(void **state)
+{
+	(void)state;
+	struct sl_server_conf conf = node_conf();
+	strcpy(conf.listen.addr[0], "::");
+	int fd = socket(AF_INET6, SOCK_STREAM, 0);
+	if (fd < 0)
+		strcpy(conf.listen.addr[0], "0.0.0.0"); /* no IPv6 here; the rest is the same */
+	else
+		close(fd);
+	node_start(&node, &conf);
+	return 0;
+}
+
+static void any_address_takes_IPv4_peers_as_loopback(void **state)
+{
+	(void)state;
+	release(dial_and_associate(&node)); /* unlisted: only loopback may come */
+}
+
+static void a_port_in_use_is_named(void **state)
+{
+	(void)state;
+	struct sl_server_conf conf = node_conf();
+	conf.listen.port = sl_server_port(node.server);
+	struct sl_peers_conf peers = node_peers();
+	const struct sl_server_deps deps = {.stats = &node.stats};
+	struct sl_server *second = NULL;
+	struct sl_diag d = {0};
+	assert_int_equal(sl_server_open(&second, &conf, &peers, &deps, &d), SL_E_IO);
+	assert_non_null(strstr(d.text, "in use"));
+	strcpy(conf.listen.addr[0], "192.0.2.1"); /* TEST-NET-1: nobody's address */
+	d = (struct sl_diag){0};
+	assert_int_equal(sl_server_open(&second, &conf, &peers, &deps, &d), SL_E_IO);
+	assert_non_null(strstr(d.text, "dicom.bind"));
+}
+
+/* No descriptor is left: the peer learns at once, and the node goes on when there are some again. */
+static void without_descriptors_peers_are_closed_and_nothing_breaks(void **state)
+{
+	(void)state;
+	int spare[1024], n = 0, rounds[3];
+	for (size_t i = 0; i < SL_ARRAY_N(rounds); i++)
+		rounds[i] = socket(AF_INET, SOCK_STREAM, 0);
+	struct rlimit before, tight;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	tight = before;
+	tight.rlim_cur = 512;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+	while (n < 1024 && (spare[n] = dup(0)) >= 0)
+		n++;
+	for (size_t i = 0; i < SL_ARRAY_N(rounds); i++) {
+		dial_with(&node, rounds[i]);
+		expect_end(rounds[i]);
+		spare[n++] = dup(0); /* takes the descriptor that was closed */
+	}
+	assert_int_equal(sl_stats_get(&node.stats.rejected_congested), SL_ARRAY_N(rounds));
+	while (n > 0)
+		close(spare[--n]);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	release(dial_and_associate(&node));
+}
+
 /* ---- stopping -------------------------------------------------------------------------------- */
 
 static void F_stop_lets_a_running_object_finish(void **state)
@@ -507,11 +611,15 @@ int main(void)
 		TEST(H38_an_empty_P_DATA_is_passed_over, start),
 		TEST(U2_abort_by_the_peer_closes, start),
 		TEST(U3_Sta13_ignores_P_DATA_and_release_but_answers_a_request, start),
+		TEST(U3_whatever_follows_a_release_request_is_AA_8, start),
 		TEST(U4_silence_in_Sta2_ends_by_ARTIM, start_impatient),
 		TEST(U4_a_peer_that_never_closes_is_closed_by_ARTIM, start_impatient),
 		TEST(F9_an_idle_association_is_aborted, start_impatient),
 		TEST(F8_a_message_that_dribbles_is_aborted, start_impatient),
 		TEST(H35_junk_is_closed_soon, start),
+		TEST(any_address_takes_IPv4_peers_as_loopback, start_dual_stack),
+		TEST(a_port_in_use_is_named, start),
+		TEST(without_descriptors_peers_are_closed_and_nothing_breaks, start),
 		TEST(F_stop_lets_a_running_object_finish, start),
 		TEST(F_stop_at_once_aborts_but_keeps_what_is_complete, start),
 	};

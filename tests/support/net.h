@@ -138,10 +138,9 @@ static inline void node_wait_waiters(struct node *n, uint32_t waiters)
 
 /* ---- the peer -------------------------------------------------------------------------------- */
 
-static inline int dial(struct node *n)
+/* Connects this socket. */
+static inline void dial_with(struct node *n, int fd)
 {
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-	assert_true(fd >= 0);
 	struct sockaddr_in sa = {
 		.sin_family = AF_INET, .sin_port = htons(sl_server_port(n->server))};
 	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -151,6 +150,13 @@ static inline int dial(struct node *n)
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+}
+
+static inline int dial(struct node *n)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	assert_true(fd >= 0);
+	dial_with(n, fd);
 	return fd;
 }
 
