@@ -34,7 +34,8 @@ enum sl_status sl_worker_init(struct sl_worker *w, const struct sl_opts *opts, u
 	w->epoll = epoll_create1(EPOLL_CLOEXEC);
 	w->senders_n = (opts->associations - number - 1) / opts->threads + 1;
 	w->senders = calloc(w->senders_n, sizeof(*w->senders));
-	w->again = calloc(2 * w->senders_n, sizeof(*w->again)); /* being served, and joining behind */
+	w->again =
+		calloc(2 * w->senders_n, sizeof(*w->again)); /* being served, and joining behind */
 	if (w->epoll < 0 || w->senders == NULL || w->again == NULL) {
 		sl_worker_fini(w);
 		return sl_fail(d, SL_E_NOMEM, 0, "worker", "no memory for the senders");
