@@ -122,6 +122,13 @@ def test_a_silent_peer_is_given_up():
         assert done.returncode == 1 and "timeout 1" in done.stdout
 
 
+def test_a_ledger_that_cannot_be_written_ends_the_run():
+    with Node() as node:
+        done = subprocess.run([SLUICE_BENCH, "--ledger", "/dev/full", "127.0.0.1", str(node.port)],
+                              capture_output=True, text=True, timeout=60)
+        assert done.returncode == 1 and "No space left" in done.stderr
+
+
 @pytest.mark.parametrize("args, why", [
     ([], "usage"),
     (["-o", "xa", "127.0.0.1", "1"], "is no object"),
