@@ -192,6 +192,43 @@ static void never_two_owners(void **state)
 	sl_pending_close(crowd.p);
 }
 
+/* A study may be closed only while no object of it is under way, and nobody enters it then. */
+static void a_study_under_way_is_not_closed(void **state)
+{
+	(void)state;
+	struct sl_pending *p = open_table(4);
+	const struct sl_uid study = sl_uid_of("1.9"), other = sl_uid_of("1.8");
+	int order[4], n = 0;
+	struct claimant c[3];
+	for (int i = 0; i < 3; i++) {
+		c[i] = claimant(i == 0 ? "1.2.0" : i == 1 ? "1.2.1" : "1.2.2", i, order, &n);
+		c[i].turn.uid = &c[i].uid;
+	}
+	assert_true(sl_pending_close_study(p, &study));
+	assert_int_equal(sl_pending_enter_study(p, &c[0].turn, &study), SL_AGAIN);
+	assert_int_equal(sl_pending_enter_study(p, &c[1].turn, &other), SL_OK);
+	sl_pending_open_study(p);
+	/* One is given up before it claims, one loses, one wins and is settled. */
+	sl_pending_leave_study(p, &c[1].turn);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(sl_pending_enter_study(p, &c[i].turn, &study), SL_OK);
+		assert_int_equal(sl_pending_enter_study(p, &c[i].turn, &study), SL_OK);
+	}
+	sl_pending_leave_study(p, &c[0].turn);
+	sl_pending_leave_study(p, &c[0].turn);
+	assert_true(sl_pending_claim(p, &c[1].turn));
+	sl_pending_release(p, &c[1].turn, false);
+	assert_true(sl_pending_claim(p, &c[2].turn));
+	struct sl_pending_entry *won = c[2].turn.entry;
+	assert_false(sl_pending_close_study(p, &study));
+	sl_pending_release(p, &c[2].turn, true);
+	assert_false(sl_pending_close_study(p, &study)); /* durable, not yet in the archive */
+	sl_pending_settled(p, won);
+	assert_true(sl_pending_close_study(p, &study));
+	sl_pending_open_study(p);
+	sl_pending_close(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -199,6 +236,7 @@ int main(void)
 		cmocka_unit_test(a_winner_is_found_until_settled),
 		cmocka_unit_test(a_full_table_makes_wait_in_order),
 		cmocka_unit_test(never_two_owners),
+		cmocka_unit_test(a_study_under_way_is_not_closed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
