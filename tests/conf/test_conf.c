@@ -432,7 +432,7 @@ static void the_manual_is_the_file_in_doc(void **state)
 {
 	(void)state;
 	char *manual = generated(sl_conf_manual);
-	assert_file_is("doc/configuration.md", manual);
+	assert_file_is("conf/configuration.md", manual);
 	free(manual);
 }
 
