@@ -322,7 +322,7 @@ static void an_instance_is_deleted_by_order(void **state)
 /* ---- crashes ------------------------------------------------------------------------------------ */
 
 /* What a crash after each step of a removal leaves, made by hand with the node stopped; then the
- * recovery. The study's second object is still in the spool when the rows go: it came after. */
+ * recovery. */
 enum crash { AFTER_ROWS_OUT, AFTER_RENAME, AFTER_TOMBSTONE_OUT, CRASH_N };
 
 static void crash_in_removal(struct rig *r, enum crash at)
@@ -375,6 +375,46 @@ static void a_crash_at_any_step_leaves_the_study_gone(void **state)
 		store_well(r, 'A', 2 * (int)at + 1);
 		assert_true(has_study(r, 'A'));
 	}
+}
+
+static void find_instance(struct rig *r, const char *instance, struct sl_index_instance *row)
+{
+	struct sl_index_reader *rd;
+	struct sl_uid uid = sl_uid_of(instance);
+	assert_int_equal(sl_index_open_reader(r->storage.index, &rd, NULL), SL_OK);
+	assert_int_equal(sl_index_locate_instance(rd, &uid, row, NULL), SL_OK);
+	sl_index_close_reader(rd);
+}
+
+/* An object of the study that is durable in the spool, and came after the rows went, stays: the
+ * tombstone is finished before it is moved. (Its spool name is made anew from the archive's.) */
+static void what_came_after_a_removal_survives_the_recovery(void **state)
+{
+	struct rig *r = *state;
+	struct sl_index_instance row;
+	struct sl_path from, to;
+	struct stat sb;
+	char uid[32];
+	store_well(r, 'A', 0);
+	store_well(r, 'A', 1);
+	(void)make('A', 1, uid);
+	find_instance(r, uid, &row);
+	sl_path_instance(
+		&from, &row.study_instance_uid, &row.series_instance_uid, &row.sop_instance_uid, 0);
+	sl_path_spool(&to, row.seq);
+	assert_int_equal(
+		linkat(r->storage.root.archive_fd, from.s, r->storage.root.spool_fd, to.s, 0), 0);
+	crash_in_removal(r, AFTER_ROWS_OUT);
+	rig_open_storage(r);
+	assert_int_equal(r->storage.recovered.tombstones, 1);
+	assert_int_equal(r->storage.recovered.indexed, 1);
+	assert_true(has_study(r, 'A'));
+	assert_int_equal(fstatat(r->storage.root.archive_fd, from.s, &sb, 0), 0);
+	wait_for_empty_trash(r);
+	struct sl_index_snapshot snap;
+	sl_index_snapshot(r->storage.index, &snap);
+	assert_int_equal(snap.usage.instances, 1);
+	check_sound(r);
 }
 
 /* What is left in trash/ counts as kept until it is unlinked, and its number is not given again. */
@@ -434,6 +474,7 @@ int main(void)
 		TEST(a_study_is_deleted_by_order_and_may_come_again),
 		TEST(an_instance_is_deleted_by_order),
 		TEST(a_crash_at_any_step_leaves_the_study_gone),
+		TEST(what_came_after_a_removal_survives_the_recovery),
 		TEST(a_leftover_in_the_trash_is_unlinked_after_the_start),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
