@@ -277,6 +277,11 @@ void sl_assoc_stop(struct sl_assoc *a, bool is_late)
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
+bool sl_assoc_is_mute(const struct sl_assoc *a, uint64_t ms)
+{
+	return a->state == SL_UL_STA2 && sl_assoc_now_ms(a) - a->conn->opened_ms >= ms;
+}
+
 bool sl_assoc_waits_for_disk(const struct sl_assoc *a)
 {
 	for (size_t i = 0; i < SL_ARRAY_N(a->stores); i++)

@@ -109,6 +109,9 @@ void sl_assoc_tick(struct sl_assoc *a, const struct sl_assoc_tick *tick);
 /* The node stops: ends an association that is idle; with is_late any. Repeated until it is over. */
 void sl_assoc_stop(struct sl_assoc *a, bool is_late);
 
+/* No request came in the ms since the connection was opened. */
+bool sl_assoc_is_mute(const struct sl_assoc *a, uint64_t ms);
+
 bool sl_assoc_waits_for_disk(const struct sl_assoc *a);
 bool sl_assoc_is_over(const struct sl_assoc *a);
 

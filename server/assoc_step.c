@@ -3,6 +3,11 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "server/assoc_int.h"
 
+_Static_assert(SL_LOOP_SCRATCH >= SL_NEGO_AC_MAX, "the largest answer is encoded in one piece");
+/* A response to a peer that takes 7 bytes at a time: 12 bytes of headers to each byte of it. */
+_Static_assert(SL_CONN_OUT_ROOM >= SL_CMD_RSP_MAX * (1 + SL_PDU_HEAD_LEN + SL_PDU_PDV_HEAD_LEN),
+	"parsing on demands room for any response");
+
 /* ---- the story ------------------------------------------------------------------------------- */
 
 struct sl_story_who sl_assoc_who(const struct sl_assoc *a)

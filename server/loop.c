@@ -104,6 +104,22 @@ void sl_loop_stop(struct sl_loop *loop, uint64_t deadline_ms)
 
 /* ---- the tick -------------------------------------------------------------------------------- */
 
+/* Keeps a few slots free; see loop.h. `live` is in the order of arrival. */
+static void make_room(struct sl_loop *loop)
+{
+	uint32_t used = atomic_load(&loop->used_n);
+	sl_list_for_each_safe (node, next, &loop->live) {
+		if (used + SL_LOOP_RESERVE <= loop->slots_n)
+			return;
+		struct sl_conn *c = sl_container_of(node, struct sl_conn, node);
+		if (!sl_assoc_is_mute(&c->assoc, SL_LOOP_MUTE_MS))
+			continue;
+		sl_stats_add(&loop->server->stats->rejected_limit, 1);
+		sl_assoc_on_closed(&c->assoc);
+		used--;
+	}
+}
+
 static void on_tick(uv_timer_t *timer)
 {
 	struct sl_loop *loop = timer->data;
@@ -115,6 +131,7 @@ static void on_tick(uv_timer_t *timer)
 		struct sl_conn *c = sl_container_of(node, struct sl_conn, node);
 		sl_conn_tick(c, dt, others_wait);
 	}
+	make_room(loop);
 	tell_junk(loop);
 	if (loop->number == 0)
 		sl_listen_tick(&loop->server->listen);

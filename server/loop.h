@@ -4,6 +4,9 @@
  * counters, so that `dicom.loops` is only a number. Loop 0 also has the acceptor (listen.h), which
  * hands each descriptor to the loop with the fewest connections.
  *
+ * When nearly all slots are taken, connections that have not asked for an association yet are closed,
+ * the oldest first: silent clients, however many, cannot keep others out until ARTIM.
+ *
  * Life: sl_loop_init (before the thread), sl_loop_start, sl_loop_stop (any thread, twice if need be),
  * sl_loop_join, sl_loop_fini. A stopping loop drains: running associations may finish until the
  * deadline, then they are aborted; on_stopped is told when the last slot is free.
@@ -20,6 +23,8 @@
 
 #define SL_LOOP_TICK_MS   100
 #define SL_LOOP_DT_MAX_MS 1000 /* a tick counts no more: a stopped process shall blame nobody */
+#define SL_LOOP_RESERVE   4    /* slots kept free at the cost of connections that say nothing */
+#define SL_LOOP_MUTE_MS   1000 /* a connection without a request for so long may be closed for that */
 #define SL_LOOP_SCRATCH   (40 * SL_KIB)
 
 struct sl_server;

@@ -243,6 +243,31 @@ static void H36_dead_peers_are_recovered(void **state)
 	release(dial_and_associate(&node));
 }
 
+static int start_for_two_patient(void **state)
+{
+	(void)state;
+	struct sl_server_conf conf = node_conf();
+	conf.max_associations = 2;
+	conf.assoc.artim_ms = 3600000;
+	node_start(&node, &conf);
+	return 0;
+}
+
+/* More silent clients than slots do not keep others out, though ARTIM is an hour here. */
+static void F8_silent_clients_make_room(void **state)
+{
+	(void)state;
+	int silent[2 + SL_SERVER_SPARE];
+	int established = dial_and_associate(&node);
+	for (size_t i = 0; i < SL_ARRAY_N(silent); i++)
+		silent[i] = dial(&node);
+	expect_end(silent[0]); /* the oldest */
+	release(dial_and_associate(&node));
+	release(established); /* it was let alone */
+	for (size_t i = 1; i < SL_ARRAY_N(silent); i++)
+		close(silent[i]);
+}
+
 /* ---- aborts ---------------------------------------------------------------------------------- */
 
 static void U3_everything_but_a_request_in_Sta2_is_AA_1(void **state)
@@ -605,6 +630,7 @@ int main(void)
 		TEST(U5_unknown_and_wrong_peers_look_the_same, start),
 		TEST(U5_the_cap_answers_2_3_2_and_recovers, start_for_two),
 		TEST(H36_dead_peers_are_recovered, start_for_two),
+		TEST(F8_silent_clients_make_room, start_for_two_patient),
 		TEST(U3_everything_but_a_request_in_Sta2_is_AA_1, start),
 		TEST(U3_abort_in_Sta2_just_closes, start),
 		TEST(U6_each_reason_in_Sta6, start),
