@@ -3,6 +3,7 @@
 #include "server/conformance.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "core/dstat.h"
 #include "core/impl.h"
@@ -154,8 +155,12 @@ static void print_services(FILE *f, const struct sl_conformance_opts *o)
 		f);
 	fprintf(f, "| The same bytes again under a SOP Instance UID | 0000, no second copy |\n");
 	fprintf(f,
-		"| Other bytes under a stored SOP Instance UID | `storage.duplicates = \"%s\"` |\n",
-		o->duplicates);
+		"| Other bytes under a stored SOP Instance UID | `storage.duplicates = \"%s\"`: %s |\n",
+		o->duplicates,
+		strcmp(o->duplicates, "refuse") == 0 ? "0111"
+		: strcmp(o->duplicates, "first") == 0
+			? "0000, kept as a version of its own; the first stays current"
+			: "0000, kept as a version of its own; the newest is current");
 	fprintf(f, "| Broken structure, UIDs readable | `storage.unsound = \"%s\"` |\n",
 		o->unsound);
 	fprintf(f, "| Largest data set | %" PRIu64 " bytes |\n", o->max_object);

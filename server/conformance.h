@@ -28,7 +28,7 @@ struct sl_conformance_opts {
 	uint64_t max_object;         /* largest data set [bytes] */
 	struct sl_elem_limits limits;
 	bool durable;           /* storage.durability is "fsync" */
-	const char *duplicates; /* the configuration's words: "refuse", ... */
+	const char *duplicates; /* the configuration's words: "latest", "first", "refuse" */
 	const char *unsound;    /* "keep", "warn", "refuse" */
 };
 

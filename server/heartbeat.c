@@ -120,6 +120,7 @@ void sl_heartbeat_beat(struct sl_heartbeat *h, uint64_t now_ns)
 	put_disk(&l, h);
 	sl_log_uint(&l, "studies", index.usage.studies);
 	sl_log_uint(&l, "instances", index.usage.instances);
+	sl_log_uint(&l, "versions", index.usage.versions);
 	sl_log_fmt(&l, "rss_anon", "%" PRIu64 "MiB",
 		(resident_kib("RssAnon") + resident_kib("RssShmem")) / 1024);
 	sl_log_fmt(&l, "rss_file", "%" PRIu64 "MiB", resident_kib("RssFile") / 1024);

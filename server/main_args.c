@@ -123,7 +123,9 @@ static void print_conformance(const struct sl_conf *conf, const struct sl_main_c
 		.max_object = c->storage.ingest.max_object,
 		.limits = c->storage.ingest.elem,
 		.durable = c->storage.is_durable,
-		.duplicates = "refuse",
+		.duplicates = conf->storage.duplicates == SL_CONF_DUPLICATES_LATEST  ? "latest"
+			      : conf->storage.duplicates == SL_CONF_DUPLICATES_FIRST ? "first"
+										     : "refuse",
 		.unsound = conf->storage.unsound == SL_CONF_UNSOUND_KEEP   ? "keep"
 			   : conf->storage.unsound == SL_CONF_UNSOUND_WARN ? "warn"
 									   : "refuse",

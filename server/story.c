@@ -72,10 +72,11 @@ static void tell_cause(
 	const struct sl_story *s, const struct sl_story_cause *cause, const struct sl_diag *diag)
 {
 	struct sl_log_line l;
-	sl_log_begin(&l, s->log, SL_LOG_WARN, cause->event);
+	bool is_version = strcmp(cause->event, "store.version") == 0;
+	sl_log_begin(&l, s->log, is_version ? SL_LOG_INFO : SL_LOG_WARN, cause->event);
 	sl_log_uint(&l, "id", s->id);
 	sl_log_hex(&l, "status", cause->dstat, 4);
-	sl_log_str(&l, "why", cause->why);
+	sl_log_str(&l, is_version ? "dup" : "why", cause->why);
 	if (strcmp(cause->event, "store.unsound") == 0)
 		sl_log_flag(&l, "sound", false);
 	const struct sl_sop_row *sop = sl_registry_sop_class(&cause->sop_class);
@@ -131,6 +132,20 @@ void sl_story_refused_store(
 	fail(s, dstat, why, sop_class, NULL);
 }
 
+/* Other bytes under a known UID were kept beside those that were there. */
+static void note_version(
+	struct sl_story *s, const struct sl_result *result, const struct sl_uid *sop_class)
+{
+	const struct sl_story_cause cause = {
+		.event = "store.version",
+		.dstat = (uint16_t)sl_verdicts[result->verdict].dstat,
+		.why = result->dup == SL_DUP_RECODED ? "recoded" : "changed",
+		.sop_class = *sop_class,
+	};
+	sl_stats_add(&s->stats->objects_version, 1);
+	note_cause(s, &cause, NULL);
+}
+
 static void count_stored(
 	struct sl_story *s, const struct sl_result *result, const struct sl_object *o)
 {
@@ -145,6 +160,8 @@ static void count_stored(
 		s->dup++;
 	if (sl_registry_sop_class(sop_class) == NULL)
 		sl_stats_add(&s->stats->objects_unknown_class, 1);
+	if (result->dup == SL_DUP_CHANGED || result->dup == SL_DUP_RECODED)
+		note_version(s, result, sop_class);
 	if (result->is_sound)
 		return;
 	const struct sl_story_cause cause = {

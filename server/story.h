@@ -35,7 +35,7 @@ enum sl_story_end {
 };
 
 struct sl_story_cause {
-	const char *event; /* "store.failed", "store.unsound" */
+	const char *event; /* "store.failed", "store.unsound", "store.version" */
 	uint16_t dstat;
 	const char *why; /* static word */
 	struct sl_uid sop_class;

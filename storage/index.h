@@ -43,14 +43,16 @@ struct sl_index_instance {
 	uint64_t file_len;       /* bytes of the Part 10 file */
 	int64_t instance_number; /* (0020,0013), or SL_INDEX_NO_NUMBER */
 	uint32_t frames;         /* (0028,0008); 0 = absent */
-	uint32_t flags;          /* enum sl_record_flag */
+	uint32_t flags;          /* enum sl_record_flag, as its file says */
 	uint8_t volume;          /* of its series */
+	bool is_current;         /* the version of its UID that a query means */
 };
 
 /* What the instances below a row add up to; kept as they come and go, never summed by scanning. */
 struct sl_index_counts {
-	uint64_t instances;
-	uint64_t bytes;     /* of Part 10 files */
+	uint64_t instances; /* SOP Instance UIDs whose current version is here */
+	uint64_t versions;  /* all of them, each with a row and a file */
+	uint64_t bytes;     /* of the Part 10 files of all versions */
 	uint64_t first_seq; /* lowest and highest seq that ever came in */
 	uint64_t last_seq;
 	int64_t first_ms, last_ms; /* their arrival times, Unix [ms] */
@@ -78,7 +80,7 @@ struct sl_index_study {
 /* What became of one record of a batch. */
 struct sl_index_result {
 	enum sl_status
-		status;     /* SL_OK; SL_E_EXISTS: that SOP Instance UID has a row of another seq;
+		status;     /* SL_OK; SL_E_EXISTS: another object has the plain name of that UID;
 				* SL_E_LIMIT: a number of ours is used up; else not in at all */
 	uint32_t conflicts; /* bit a: the value of enum sl_attr a disagrees with the row's, which
 				* stayed; to be logged by name, never by value */
@@ -107,9 +109,11 @@ struct sl_index_arrival {
 
 /* What a removal took out. */
 struct sl_index_removed {
-	uint64_t instances, bytes; /* Part 10 bytes */
-	bool study_gone;           /* that was the last instance of its study */
-	bool series_gone;          /* that was the last instance of its series */
+	uint64_t instances; /* SOP Instance UIDs of which no version is left */
+	uint64_t versions;  /* rows, and files to go with them */
+	uint64_t bytes;     /* of their Part 10 files */
+	bool study_gone;    /* that was the last row of its study */
+	bool series_gone;   /* that was the last row of its series */
 };
 
 /* Where the next page begins. A value of the caller's: zeroed before the first page, then passed back
@@ -122,8 +126,10 @@ struct sl_index_cursor {
 
 /* Totals, as of the last commit. */
 struct sl_index_usage {
-	uint64_t patients, studies, series, instances;
-	uint64_t bytes;     /* Part 10 bytes of all instances */
+	uint64_t patients, studies, series;
+	uint64_t instances; /* SOP Instance UIDs */
+	uint64_t versions;  /* instance rows: one for each file */
+	uint64_t bytes;     /* of those Part 10 files */
 	uint64_t conflicts; /* patient, study and series rows marked `conflict` */
 };
 
@@ -194,6 +200,9 @@ struct sl_index_ops {
 	enum sl_status (*list_instances)(struct sl_index_reader *rd, const struct sl_uid *study,
 		const struct sl_uid *series, struct sl_index_cursor *at,
 		struct sl_index_instance *out, size_t *n, struct sl_diag *diag);
+	enum sl_status (*list_versions)(struct sl_index_reader *rd, const struct sl_uid *uid,
+		uint64_t *after_seq, struct sl_index_instance *out, size_t *n,
+		struct sl_diag *diag);
 	enum sl_status (*list_arrivals)(struct sl_index_reader *rd, uint64_t *after_seq,
 		struct sl_index_arrival *out, size_t *n, struct sl_diag *diag);
 	enum sl_status (*list_tombstones)(struct sl_index_reader *rd, uint64_t *after_seq,
@@ -225,8 +234,11 @@ static inline void sl_index_close(struct sl_index *ix)
  * results  n of them, filled on SL_OK
  *
  * A record whose SOP Instance UID has a row with the same seq is SL_OK and changes nothing (recovery
- * puts again what a crash left in the spool); with another seq its result is SL_E_EXISTS and the rest
- * of the batch goes in. Rows of patient, study and series are made as needed; a value that is absent
+ * puts again what a crash left in the spool). With another seq it is a version of its own, wherever it
+ * says it belongs, and the current one of a UID follows from the records alone, in whatever order they
+ * come: of those that took over on arrival (no SL_RECORD_NOT_CURRENT) the one with the highest seq; if
+ * there is none such, the one with the lowest. Only one version has the plain name: a second one's
+ * result is SL_E_EXISTS, and the rest of the batch goes in. Rows of patient, study and series are made as needed; a value that is absent
  * is filled in by the first instance that has one, a value that differs is reported in `conflicts`.
  *
  * Returns SL_OK; SL_E_FULL, and then nothing of the batch is in; SL_E_IO, SL_E_CORRUPT. */
@@ -237,8 +249,9 @@ SL_MUST static inline enum sl_status sl_index_put_batch(struct sl_index *ix,
 	return ix->ops->put_batch(ix, records, n, results, diag);
 }
 
-/* Takes one instance's row out and puts its tombstone in, in one commit; series, study and patient
- * rows go with their last instance. tombstone_seq 0: no tombstone (the file is gone already).
+/* Takes the row of a UID's current version out and puts its tombstone in, in one commit; of the
+ * versions left the next one becomes current (to remove them all, call until SL_E_NOTFOUND). Series,
+ * study and patient rows go with their last row below. tombstone_seq 0: no tombstone (the file is gone already).
  * SL_E_NOTFOUND when there is no such row. */
 SL_MUST static inline enum sl_status sl_index_remove_instance(struct sl_index *ix,
 	const struct sl_uid *sop_instance_uid, uint64_t tombstone_seq,
@@ -247,7 +260,8 @@ SL_MUST static inline enum sl_status sl_index_remove_instance(struct sl_index *i
 	return ix->ops->remove_instance(ix, sop_instance_uid, tombstone_seq, removed, diag);
 }
 
-/* The same for a study with everything in it. */
+/* The same for a study with every version in it. A UID that has versions in other studies lives on
+ * there. */
 SL_MUST static inline enum sl_status sl_index_remove_study(struct sl_index *ix,
 	const struct sl_uid *study_instance_uid, uint64_t tombstone_seq,
 	struct sl_index_removed *removed, struct sl_diag *diag)
@@ -357,6 +371,15 @@ SL_MUST static inline enum sl_status sl_index_list_instances(struct sl_index_rea
 	struct sl_index_instance *out, size_t *n, struct sl_diag *diag)
 {
 	return rd->index->ops->list_instances(rd, study, series, at, out, n, diag);
+}
+
+/* Every version of a UID, in order of seq; *after_seq as in list_tombstones. SL_E_NOTFOUND: no such
+ * UID. */
+SL_MUST static inline enum sl_status sl_index_list_versions(struct sl_index_reader *rd,
+	const struct sl_uid *uid, uint64_t *after_seq, struct sl_index_instance *out, size_t *n,
+	struct sl_diag *diag)
+{
+	return rd->index->ops->list_versions(rd, uid, after_seq, out, n, diag);
 }
 
 /* The study whose last instance came longest ago comes first (by counts.last_seq, never by a clock). */

@@ -157,6 +157,7 @@ static const struct sl_index_ops ops = {
 	.list_studies = sl_index_lmdb_list_studies,
 	.list_series = sl_index_lmdb_list_series,
 	.list_instances = sl_index_lmdb_list_instances,
+	.list_versions = sl_index_lmdb_list_versions,
 	.list_arrivals = sl_index_lmdb_list_arrivals,
 	.list_tombstones = sl_index_lmdb_list_tombstones,
 };

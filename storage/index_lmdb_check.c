@@ -46,10 +46,44 @@ static enum sl_status next_of(struct check *c, MDB_cursor *cursor, MDB_cursor_op
 	return SL_OK;
 }
 
-static void add(struct sl_index_counts *sum, uint64_t instances, uint64_t bytes)
+static void add(struct sl_index_counts *sum, const struct sl_index_counts *n)
 {
-	sum->instances += instances;
-	sum->bytes += bytes;
+	sum->instances += n->instances;
+	sum->versions += n->versions;
+	sum->bytes += n->bytes;
+}
+
+static bool is_sum(const struct sl_index_counts *sum, const struct sl_index_counts *n)
+{
+	return sum->instances == n->instances && sum->versions == n->versions &&
+	       sum->bytes == n->bytes;
+}
+
+/* A version behind: the tree of versions leads to its place, and what is current is ahead of it. */
+static enum sl_status check_behind(struct check *c, const struct sl_index_row_place *place,
+	const struct sl_index_row_instance *row)
+{
+	struct sl_index_lmdb_version own = {*place, row->seq, row->flags}, current;
+	struct sl_index_row_place named = {0};
+	struct sl_cur v;
+	uint8_t kb[SL_LMDB_KEY_UID_MAX + SL_LMDB_KEY_UINT_MAX];
+	struct sl_wbuf key = sl_wbuf_of(kb, sizeof(kb));
+	sl_index_lmdb_key_version(&key, &row->uid, row->seq);
+	enum sl_status st = sl_index_lmdb_get(c->t, SL_TREE_VERSION, &key, &v);
+	if (st == SL_OK)
+		st = sl_index_row_place(v, &named);
+	if (is_failure(st))
+		return st;
+	if (st != SL_OK || memcmp(&named, place, sizeof(named)) != 0)
+		wrong(c, "a version of %s is not where its seq leads", row->uid.s);
+	st = sl_index_lmdb_get_place(c->t, &row->uid, &current.place);
+	if (st == SL_OK)
+		st = sl_index_lmdb_get_version(c->t, &current);
+	if (is_failure(st))
+		return st;
+	if (st != SL_OK || !sl_index_lmdb_is_ahead(&current, &own))
+		wrong(c, "instance %s has the wrong version current", row->uid.s);
+	return SL_OK;
 }
 
 /* An instance: its row decodes, its UID leads back to its place. */
@@ -63,14 +97,17 @@ static enum sl_status check_instance(struct check *c, const struct sl_index_row_
 		wrong(c, "an instance row of series %s does not decode", series->uid.s);
 		return SL_OK;
 	}
-	add(sum, 1, row.file_len);
+	add(sum, &(struct sl_index_counts){
+			 .instances = !row.is_behind, .versions = 1, .bytes = row.file_len});
+	if (place->ordinal >= series->next_ordinal || row.seq >= c->t->state.next_seq)
+		wrong(c, "instance %s has a number not yet given", row.uid.s);
+	if (row.is_behind)
+		return check_behind(c, place, &row);
 	enum sl_status st = sl_index_lmdb_get_place(c->t, &row.uid, &named);
 	if (is_failure(st))
 		return st;
 	if (st != SL_OK || memcmp(&named, place, sizeof(named)) != 0)
 		wrong(c, "instance %s is not where its UID leads", row.uid.s);
-	if (place->ordinal >= series->next_ordinal || row.seq >= c->t->state.next_seq)
-		wrong(c, "instance %s has a number not yet given", row.uid.s);
 	return SL_OK;
 }
 
@@ -99,12 +136,11 @@ static enum sl_status check_series(struct check *c, uint64_t study, uint64_t no,
 			return st;
 		op = MDB_NEXT;
 	}
-	if (sum.instances == 0 || sum.instances != row->counts.instances ||
-		sum.bytes != row->counts.bytes)
+	if (sum.versions == 0 || !is_sum(&sum, &row->counts))
 		wrong(c, "series %s counts %llu instances and has %llu", row->uid.s,
 			(unsigned long long)row->counts.instances,
 			(unsigned long long)sum.instances);
-	add(study_sum, sum.instances, sum.bytes);
+	add(study_sum, &sum);
 	c->report->counted.conflicts += (row->flags & SL_INDEX_ROW_CONFLICT) != 0;
 	return st == SL_END ? SL_OK : st;
 }
@@ -151,13 +187,14 @@ static enum sl_status check_children(
 				series.text.bytes + series.text.at[SL_ATTR_MODALITY],
 				series.text.len[SL_ATTR_MODALITY]);
 	}
-	if (recount.series_n != row->series_n || sum.instances != row->counts.instances ||
-		sum.bytes != row->counts.bytes || !same_modalities(row, &recount))
+	if (recount.series_n != row->series_n || !is_sum(&sum, &row->counts) ||
+		!same_modalities(row, &recount))
 		wrong(c, "study %s counts %u series, %llu instances and has %u, %llu", row->uid.s,
 			row->series_n, (unsigned long long)row->counts.instances, recount.series_n,
 			(unsigned long long)sum.instances);
 	c->report->counted.series += recount.series_n;
 	c->report->counted.instances += sum.instances;
+	c->report->counted.versions += sum.versions;
 	c->report->counted.bytes += sum.bytes;
 	return st == SL_END ? SL_OK : st;
 }
@@ -268,8 +305,9 @@ static enum sl_status check_sizes(struct check *c)
 		{SL_TREE_ARRIVAL, "last arrivals", u->studies},
 		{SL_TREE_SERIES, "series rows", u->series},
 		{SL_TREE_SERIES_UID, "series UIDs", u->series},
-		{SL_TREE_INSTANCE, "instance rows", u->instances},
+		{SL_TREE_INSTANCE, "instance rows", u->versions},
 		{SL_TREE_UID, "instance UIDs", u->instances},
+		{SL_TREE_VERSION, "versions behind", u->versions - u->instances},
 	};
 	for (size_t i = 0; i < SL_ARRAY_N(sizes); i++) {
 		MDB_stat stat;

@@ -41,6 +41,7 @@ static const char *const tree_names[SL_TREE_N] = {
 	[SL_TREE_UID] = "uid",
 	[SL_TREE_TOMBSTONE] = "tombstone",
 	[SL_TREE_ARRIVAL] = "arrival",
+	[SL_TREE_VERSION] = "version",
 };
 
 const char *sl_index_lmdb_unsafe_fs(unsigned long statfs_type)
@@ -212,6 +213,31 @@ static enum sl_status upgrade_from_1(struct sl_index_txn *t)
 	return st;
 }
 
+/* Schema 2 had no versions: every row is current, and the state counts none that is not. */
+static enum sl_status upgrade_from_2(struct sl_index_txn *t)
+{
+	struct sl_cur older;
+	uint8_t row[SL_INDEX_ROW_MAX], name[] = {'s', 't', 'a', 't', 'e'};
+	struct sl_wbuf key = {name, sizeof(name), sizeof(name), false};
+	struct sl_wbuf w = sl_wbuf_of(row, sizeof(row));
+	enum sl_status st = sl_index_lmdb_get(t, SL_TREE_META, &key, &older);
+	if (st != SL_OK)
+		return st == SL_E_NOTFOUND ? sl_index_lmdb_corrupt("index/state", t->diag) : st;
+	size_t n = sl_cur_left(&older);
+	if (n > SL_INDEX_ROW_MAX / 2)
+		return sl_index_lmdb_corrupt("index/state", t->diag);
+	sl_wbuf_put(&w, sl_cur_take(&older, n), n);
+	sl_lmdb_key_put_uint(&w, 0);
+	return sl_index_lmdb_put(t, SL_TREE_META, &key, &w);
+}
+
+/* In the one transaction of opening: a crash leaves the older schema or the newer one. */
+static enum sl_status upgrade(struct sl_index_txn *t, uint32_t schema)
+{
+	enum sl_status st = schema < 2 ? upgrade_from_1(t) : SL_OK;
+	return st == SL_OK && schema < 3 ? upgrade_from_2(t) : st;
+}
+
 static enum sl_status put_schema(struct sl_index_txn *t, const struct sl_wbuf *key)
 {
 	uint8_t bytes[4];
@@ -244,8 +270,8 @@ static enum sl_status agree_schema(struct sl_index_txn *t, bool exists, const ch
 			"the index in %.60s has schema %u, this program knows up to %u: run the "
 			"newer program",
 			path, schema, (unsigned)SL_INDEX_LMDB_SCHEMA);
-	if (schema == 1) {
-		st = upgrade_from_1(t);
+	if (schema < SL_INDEX_LMDB_SCHEMA) {
+		st = upgrade(t, schema);
 		if (st == SL_OK)
 			st = put_schema(t, &key);
 		if (st != SL_OK)
@@ -268,7 +294,7 @@ static enum sl_status open_trees(
 	int rc = mdb_env_stat(ix->env, &main_tree);
 	bool exists = rc == 0 && main_tree.ms_entries > 0;
 	for (int i = 0; i < SL_TREE_N && rc == 0; i++) {
-		bool may_be_new = !exists || i == SL_TREE_ARRIVAL; /* younger than schema 1 */
+		bool may_be_new = !exists || i >= SL_TREE_ARRIVAL; /* younger than schema 1 */
 		rc = mdb_dbi_open(t.txn, tree_names[i], may_be_new ? MDB_CREATE : 0, &ix->tree[i]);
 	}
 	if (rc == 0 && !exists && !options->create)

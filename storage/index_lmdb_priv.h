@@ -4,6 +4,7 @@
  *   index_lmdb_env.c     the environment: file system, folder, lock, schema, page counts
  *   index_lmdb_rows.c    rows in and out of the trees, the dictionary, texts in UTF-8
  *   index_lmdb_write.c   batches of records
+ *   index_lmdb_version.c which version of a UID is current
  *   index_lmdb_remove.c  removals and tombstones
  *   index_lmdb_read.c    readers: lookups and pages
  *   index_lmdb_check.c   the full recount
@@ -18,7 +19,7 @@
 #include "storage/index_row.h"
 #include "storage/lmdb_key.h"
 
-#define SL_INDEX_LMDB_SCHEMA 2 /* 1: without SL_TREE_ARRIVAL */
+#define SL_INDEX_LMDB_SCHEMA 3 /* 1: without SL_TREE_ARRIVAL; 2: without SL_TREE_VERSION */
 
 /* key -> value. "place" is study number, series number, ordinal (index_row.h). */
 enum sl_index_lmdb_tree {
@@ -31,9 +32,10 @@ enum sl_index_lmdb_tree {
 	SL_TREE_SERIES,      /* study, series -> series row */
 	SL_TREE_SERIES_UID,  /* UID, end mark, study -> series: one UID may be in two studies */
 	SL_TREE_INSTANCE,    /* place -> instance row: a study's rows lie together */
-	SL_TREE_UID,         /* UID -> place */
+	SL_TREE_UID,         /* UID -> place of its current version */
 	SL_TREE_TOMBSTONE,   /* seq -> tombstone row */
 	SL_TREE_ARRIVAL,     /* last seq of a study -> study: the order of eviction */
+	SL_TREE_VERSION,     /* UID, end mark, seq -> place of a version that is not current */
 	SL_TREE_N
 };
 
@@ -166,6 +168,39 @@ SL_MUST enum sl_status sl_index_lmdb_find_series(
 SL_MUST enum sl_status sl_index_lmdb_move_arrival(
 	struct sl_index_txn *t, uint64_t study, uint64_t from_seq, uint64_t to_seq);
 
+/* ---- index_lmdb_version.c */
+
+/* A version of a UID: where its row is, and what decides which of them is current. */
+struct sl_index_lmdb_version {
+	struct sl_index_row_place place;
+	uint64_t seq;
+	uint32_t flags; /* enum sl_record_flag */
+};
+
+/* True when a is current rather than b: see sl_index_put_batch(). */
+bool sl_index_lmdb_is_ahead(
+	const struct sl_index_lmdb_version *a, const struct sl_index_lmdb_version *b);
+
+/* The version whose row is at out->place; a row that is not there is damage. */
+SL_MUST enum sl_status sl_index_lmdb_get_version(
+	struct sl_index_txn *t, struct sl_index_lmdb_version *out);
+
+/* The best of a UID's versions that are behind, but for those in study number `except` (0: none). */
+SL_MUST enum sl_status sl_index_lmdb_best_behind(struct sl_index_txn *t, const struct sl_uid *uid,
+	uint64_t except, struct sl_index_lmdb_version *out);
+
+/* True in *found when a version behind has the plain name. */
+SL_MUST enum sl_status sl_index_lmdb_has_plain_behind(
+	struct sl_index_txn *t, const struct sl_uid *uid, bool *found);
+
+/* Makes v (which has a row) the current version of its UID, or lets it fall behind: its row's mark,
+ * the trees of UIDs and versions, all counters. b: rows of a batch that are loaded, or NULL. */
+SL_MUST enum sl_status sl_index_lmdb_set_current(struct sl_index_txn *t,
+	struct sl_index_lmdb_batch *b, const struct sl_uid *uid,
+	const struct sl_index_lmdb_version *v, bool is_current);
+
+void sl_index_lmdb_key_version(struct sl_wbuf *w, const struct sl_uid *uid, uint64_t seq);
+
 /* Keys, for those who walk. */
 void sl_index_lmdb_key_series_uid(struct sl_wbuf *w, const struct sl_uid *uid, uint64_t study);
 
@@ -209,6 +244,8 @@ enum sl_status sl_index_lmdb_list_series(struct sl_index_reader *base, const str
 enum sl_status sl_index_lmdb_list_instances(struct sl_index_reader *base,
 	const struct sl_uid *study, const struct sl_uid *series, struct sl_index_cursor *at,
 	struct sl_index_instance *out, size_t *n, struct sl_diag *diag);
+enum sl_status sl_index_lmdb_list_versions(struct sl_index_reader *base, const struct sl_uid *uid,
+	uint64_t *after_seq, struct sl_index_instance *out, size_t *n, struct sl_diag *diag);
 enum sl_status sl_index_lmdb_list_arrivals(struct sl_index_reader *base, uint64_t *after_seq,
 	struct sl_index_arrival *out, size_t *n, struct sl_diag *diag);
 enum sl_status sl_index_lmdb_list_tombstones(struct sl_index_reader *base, uint64_t *after_seq,

@@ -15,7 +15,7 @@ struct reader {
 };
 
 static const enum sl_index_lmdb_tree walked[] = {SL_TREE_STUDY, SL_TREE_SERIES, SL_TREE_SERIES_UID,
-	SL_TREE_INSTANCE, SL_TREE_TOMBSTONE, SL_TREE_ARRIVAL};
+	SL_TREE_INSTANCE, SL_TREE_TOMBSTONE, SL_TREE_ARRIVAL, SL_TREE_VERSION};
 
 static struct reader *reader_of(struct sl_index_reader *base)
 {
@@ -100,6 +100,7 @@ static enum sl_status show_instance(struct sl_index_txn *t, struct sl_cur c,
 	out->instance_number = row.instance_number;
 	out->frames = row.frames;
 	out->flags = row.flags;
+	out->is_current = !row.is_behind;
 	out->volume = series->volume;
 	enum sl_status st = show_word(t, row.sop_class, &out->sop_class_uid);
 	return st == SL_OK ? show_word(t, row.transfer_syntax, &out->transfer_syntax_uid) : st;
@@ -138,26 +139,31 @@ static enum sl_status show_study(
 
 /* ---- lookups ----------------------------------------------------------------------------------- */
 
-static enum sl_status find_instance(
-	struct sl_index_txn *t, const struct sl_uid *uid, struct sl_index_instance *out)
+static enum sl_status show_place(struct sl_index_txn *t, const struct sl_index_row_place *place,
+	struct sl_index_instance *out)
 {
-	struct sl_index_row_place place;
 	struct sl_index_row_study study;
 	struct sl_index_row_series series;
 	struct sl_cur c;
 	uint8_t kb[3 * SL_LMDB_KEY_UINT_MAX];
 	struct sl_wbuf key = sl_wbuf_of(kb, sizeof(kb));
-	enum sl_status st = sl_index_lmdb_get_place(t, uid, &place);
-	if (st != SL_OK)
-		return st;
-	sl_index_row_put_place(&key, &place);
-	st = must(t, sl_index_lmdb_get_study(t, place.study, &study), "index/study");
+	sl_index_row_put_place(&key, place);
+	enum sl_status st =
+		must(t, sl_index_lmdb_get_study(t, place->study, &study), "index/study");
 	if (st == SL_OK)
-		st = must(t, sl_index_lmdb_get_series(t, place.study, place.series, &series),
+		st = must(t, sl_index_lmdb_get_series(t, place->study, place->series, &series),
 			"index/series");
 	if (st == SL_OK)
 		st = must(t, sl_index_lmdb_get(t, SL_TREE_INSTANCE, &key, &c), "index/instance");
 	return st == SL_OK ? show_instance(t, c, &study.uid, &series, out) : st;
+}
+
+static enum sl_status find_instance(
+	struct sl_index_txn *t, const struct sl_uid *uid, struct sl_index_instance *out)
+{
+	struct sl_index_row_place place;
+	enum sl_status st = sl_index_lmdb_get_place(t, uid, &place);
+	return st == SL_OK ? show_place(t, &place, out) : st;
 }
 
 enum sl_status sl_index_lmdb_locate_instance(struct sl_index_reader *base, const struct sl_uid *uid,
@@ -382,6 +388,59 @@ enum sl_status sl_index_lmdb_list_instances(struct sl_index_reader *base,
 		walk_shown(&w, at);
 		if (++i < *n)
 			st = walk_next(&w);
+	}
+	return end(rd, page_end(st, i, n));
+}
+
+/* The row the walk over versions behind stands at. */
+static enum sl_status read_behind(const struct walk *w, struct sl_index_lmdb_version *out)
+{
+	struct sl_cur key = sl_cur_of(w->key.mv_data, w->key.mv_size);
+	(void)sl_cur_take(&key, w->prefix->len);
+	out->seq = sl_lmdb_key_uint(&key);
+	enum sl_status st =
+		sl_index_row_place(sl_cur_of(w->value.mv_data, w->value.mv_size), &out->place);
+	return key.bad || st != SL_OK ? sl_index_lmdb_corrupt("index/version", w->t->diag) : SL_OK;
+}
+
+/* The walk goes over those that are behind; the current one is shown in between, by its seq. */
+enum sl_status sl_index_lmdb_list_versions(struct sl_index_reader *base, const struct sl_uid *uid,
+	uint64_t *after_seq, struct sl_index_instance *out, size_t *n, struct sl_diag *diag)
+{
+	struct reader *rd = reader_of(base);
+	struct sl_index_txn t;
+	struct walk w = {.t = &t};
+	struct sl_index_lmdb_version current, behind = {.seq = 0};
+	struct sl_index_cursor at = {0};
+	uint8_t kb[SL_LMDB_KEY_UID_MAX];
+	struct sl_wbuf prefix = sl_wbuf_of(kb, sizeof(kb)), from = sl_wbuf_of(at.key, sizeof(at.key));
+	size_t i = 0;
+	sl_lmdb_key_put_uid_end(&prefix, uid->s, uid->len);
+	sl_index_lmdb_key_version(&from, uid, *after_seq);
+	at.len = (uint8_t)from.len;
+	enum sl_status st = begin(rd, &t, diag);
+	if (st != SL_OK)
+		return st;
+	st = sl_index_lmdb_get_place(&t, uid, &current.place);
+	if (st == SL_OK)
+		st = sl_index_lmdb_get_version(&t, &current);
+	if (st != SL_OK)
+		return end(rd, st);
+	enum sl_status more = walk_first(&w, rd, SL_TREE_VERSION, &prefix, &at);
+	while (st == SL_OK && i < *n) {
+		if (more == SL_OK)
+			st = read_behind(&w, &behind);
+		bool is_current_due = current.seq > *after_seq &&
+				      (more == SL_END || (more == SL_OK && current.seq < behind.seq));
+		if (st == SL_OK && !is_current_due)
+			st = more;
+		if (st != SL_OK)
+			break;
+		const struct sl_index_lmdb_version *next = is_current_due ? &current : &behind;
+		st = show_place(&t, &next->place, &out[i]);
+		*after_seq = next->seq;
+		if (st == SL_OK && ++i < *n && !is_current_due)
+			more = walk_next(&w);
 	}
 	return end(rd, page_end(st, i, n));
 }

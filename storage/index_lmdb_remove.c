@@ -1,7 +1,8 @@
 /* Removals: rows out and tombstone in, in one commit.
  *
  * What a row names goes with it: the UID of an instance, the UID of a series, the key of a patient.
- * Rows above lose the counts of what went and disappear with their last instance; their values, and
+ * Where a UID has versions that stay, the best of them becomes current.
+ * Rows above lose the counts of what went and disappear with their last row below; their values, and
  * the span of seq and arrival, stay as they came in. Numbers are not given again.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "storage/index_lmdb_priv.h"
@@ -121,22 +122,26 @@ static enum sl_status recount_modalities(
 	return SL_OK;
 }
 
-static enum sl_status uncount(
-	struct sl_index_txn *t, struct sl_index_counts *n, uint64_t instances, uint64_t bytes)
+static enum sl_status uncount(struct sl_index_txn *t, struct sl_index_counts *n,
+	const struct sl_index_removed *gone)
 {
-	if (n->instances < instances || n->bytes < bytes)
+	if (n->instances < gone->instances || n->versions < gone->versions ||
+		n->bytes < gone->bytes)
 		return sl_index_lmdb_corrupt("index/counts", t->diag);
-	n->instances -= instances;
-	n->bytes -= bytes;
+	n->instances -= gone->instances;
+	n->versions -= gone->versions;
+	n->bytes -= gone->bytes;
 	return SL_OK;
 }
 
 static enum sl_status uncount_usage(struct sl_index_txn *t, const struct sl_index_removed *gone)
 {
 	struct sl_index_usage *u = &t->state.usage;
-	if (u->instances < gone->instances || u->bytes < gone->bytes)
+	if (u->instances < gone->instances || u->versions < gone->versions ||
+		u->bytes < gone->bytes)
 		return sl_index_lmdb_corrupt("index/usage", t->diag);
 	u->instances -= gone->instances;
+	u->versions -= gone->versions;
 	u->bytes -= gone->bytes;
 	return SL_OK;
 }
@@ -161,13 +166,13 @@ static enum sl_status settle(struct sl_index_txn *t, const struct sl_index_row_p
 	struct sl_index_row_study *study, struct sl_index_row_series *series,
 	struct sl_index_removed *gone)
 {
-	enum sl_status st = uncount(t, &series->counts, gone->instances, gone->bytes);
+	enum sl_status st = uncount(t, &series->counts, gone);
 	if (st == SL_OK)
-		st = uncount(t, &study->counts, gone->instances, gone->bytes);
+		st = uncount(t, &study->counts, gone);
 	if (st == SL_OK)
 		st = uncount_usage(t, gone);
-	gone->series_gone = series->counts.instances == 0;
-	gone->study_gone = study->counts.instances == 0;
+	gone->series_gone = series->counts.versions == 0;
+	gone->study_gone = study->counts.versions == 0;
 	if (st == SL_OK && gone->series_gone) {
 		st = remove_series_row(t, place->study, place->series, series);
 		study->series_n--;
@@ -180,6 +185,21 @@ static enum sl_status settle(struct sl_index_txn *t, const struct sl_index_row_p
 		return st;
 	return gone->study_gone ? remove_study_row(t, place->study, study)
 				: sl_index_lmdb_put_study(t, place->study, study);
+}
+
+/* What was current under a UID is gone: the best of those behind takes its place, and the UID is not
+ * gone then. `except` as in sl_index_lmdb_best_behind(). */
+static enum sl_status succeed(struct sl_index_txn *t, const struct sl_uid *uid, uint64_t except,
+	uint64_t *successors)
+{
+	struct sl_index_lmdb_version next;
+	enum sl_status st = sl_index_lmdb_best_behind(t, uid, except, &next);
+	if (st == SL_E_NOTFOUND)
+		return SL_OK;
+	if (st == SL_OK)
+		st = sl_index_lmdb_set_current(t, NULL, uid, &next, true);
+	*successors += 1;
+	return st;
 }
 
 static enum sl_status remove_one(struct sl_index_txn *t, const struct sl_uid *uid,
@@ -202,10 +222,14 @@ static enum sl_status remove_one(struct sl_index_txn *t, const struct sl_uid *ui
 		st = remove_uid(t, uid);
 	if (st != SL_OK)
 		return st;
-	*gone = (struct sl_index_removed){.instances = 1, .bytes = row.file_len};
+	uint64_t successors = 0;
+	*gone = (struct sl_index_removed){.instances = 1, .versions = 1, .bytes = row.file_len};
 	st = settle(t, &place, &study, &series, gone);
+	if (st == SL_OK)
+		st = succeed(t, uid, 0, &successors);
 	if (st != SL_OK)
 		return st;
+	gone->instances -= successors;
 	const struct sl_index_tombstone tomb = {
 		.seq = tombstone_seq,
 		.kind = SL_INDEX_TOMB_INSTANCE,
@@ -232,9 +256,24 @@ enum sl_status sl_index_lmdb_remove_instance(struct sl_index *base, const struct
 
 /* ---- a study ----------------------------------------------------------------------------------- */
 
+/* The names of a row that goes with its study. */
+static enum sl_status remove_names(struct sl_index_txn *t, uint64_t study,
+	const struct sl_index_row_instance *row, uint64_t *successors)
+{
+	uint8_t kb[SL_LMDB_KEY_UID_MAX + SL_LMDB_KEY_UINT_MAX];
+	struct sl_wbuf key = sl_wbuf_of(kb, sizeof(kb));
+	if (row->is_behind) {
+		sl_index_lmdb_key_version(&key, &row->uid, row->seq);
+		return must(t, sl_index_lmdb_del(t, SL_TREE_VERSION, &key), "index/version");
+	}
+	enum sl_status st = remove_uid(t, &row->uid);
+	return st == SL_OK ? succeed(t, &row->uid, study, successors) : st;
+}
+
 /* Removes the instances of one series, by a cursor over their places. */
 static enum sl_status empty_series(struct sl_index_txn *t, MDB_cursor *cursor, uint64_t study,
-	uint64_t series, const struct sl_uid *series_uid, struct sl_index_removed *gone)
+	uint64_t series, const struct sl_uid *series_uid, struct sl_index_removed *gone,
+	uint64_t *successors)
 {
 	uint8_t kb[2 * SL_LMDB_KEY_UINT_MAX];
 	struct sl_wbuf prefix = sl_wbuf_of(kb, sizeof(kb));
@@ -247,20 +286,26 @@ static enum sl_status empty_series(struct sl_index_txn *t, MDB_cursor *cursor, u
 		if (sl_index_row_instance(
 			    sl_cur_of(value.mv_data, value.mv_size), series_uid, &row) != SL_OK)
 			return sl_index_lmdb_corrupt("index/instance", t->diag);
-		enum sl_status st = remove_uid(t, &row.uid);
+		/* Before its names: a successor's row is in this tree too. */
+		rc = mdb_cursor_del(cursor, 0);
+		if (rc != 0)
+			break;
+		enum sl_status st = remove_names(t, study, &row, successors);
 		if (st != SL_OK)
 			return st;
-		gone->instances++;
+		gone->instances += !row.is_behind;
+		gone->versions++;
 		gone->bytes += row.file_len;
-		rc = mdb_cursor_del(cursor, 0);
-		if (rc == 0)
-			rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+		/* What went was the first below the prefix, so the next one is now. */
+		key = (MDB_val){prefix.len, prefix.base};
+		rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
 	}
 	return rc == MDB_NOTFOUND ? SL_OK : sl_index_lmdb_error(rc, "lmdb/del", t->diag);
 }
 
 static enum sl_status empty_study(struct sl_index_txn *t, uint64_t no,
-	const struct sl_index_row_study *study, uint8_t *volume, struct sl_index_removed *gone)
+	const struct sl_index_row_study *study, uint8_t *volume, struct sl_index_removed *gone,
+	uint64_t *successors)
 {
 	MDB_cursor *cursor = NULL;
 	enum sl_status st =
@@ -271,7 +316,7 @@ static enum sl_status empty_study(struct sl_index_txn *t, uint64_t no,
 		st = sl_index_lmdb_get_series(t, no, series, &row);
 		if (st == SL_OK) {
 			*volume = row.volume;
-			st = empty_series(t, cursor, no, series, &row.uid, gone);
+			st = empty_series(t, cursor, no, series, &row.uid, gone, successors);
 			if (st == SL_OK)
 				st = remove_series_row(t, no, series, &row);
 		} else if (st == SL_E_NOTFOUND) {
@@ -287,20 +332,21 @@ static enum sl_status remove_all(struct sl_index_txn *t, const struct sl_uid *ui
 	uint64_t tombstone_seq, struct sl_index_removed *gone)
 {
 	struct sl_index_row_study study;
-	uint64_t no;
+	uint64_t no, successors = 0;
 	uint8_t volume = 0;
 	enum sl_status st = sl_index_lmdb_find_study(t, uid, &no);
 	if (st != SL_OK)
 		return st;
 	st = must(t, sl_index_lmdb_get_study(t, no, &study), "index/study");
 	if (st == SL_OK)
-		st = empty_study(t, no, &study, &volume, gone);
+		st = empty_study(t, no, &study, &volume, gone, &successors);
 	if (st == SL_OK)
 		st = uncount_usage(t, gone);
 	if (st == SL_OK)
 		st = remove_study_row(t, no, &study);
 	if (st != SL_OK)
 		return st;
+	gone->instances -= successors;
 	gone->study_gone = gone->series_gone = true;
 	const struct sl_index_tombstone tomb = {
 		.seq = tombstone_seq,

@@ -3,8 +3,9 @@
  * Happy path: records are sorted by study, series and seq, so that the rows of a study and of a
  * series are read when the first of their records comes and written when the last has gone, and so
  * that instance rows and UIDs are put in about the order of their trees. Then per record: one get (is
- * the UID there?), two puts (place, row).
- * Failure: anything but a conflict or a UID that is there aborts the whole batch.
+ * the UID there?), two puts (place, row). Another version of a UID moves what is current, if it is
+ * ahead (index_lmdb_version.c).
+ * Failure: anything but a conflict or a plain name that is taken aborts the whole batch.
  * Conflicts (DESIGN 5): the first value stays. A value that is absent so far is filled in, but not a
  * patient's from an instance that names another PatientID than its study's patient has.
  * SPDX-License-Identifier: Apache-2.0 */
@@ -350,7 +351,7 @@ static enum sl_status merge_values(struct sl_index_txn *t, struct sl_index_lmdb_
 
 /* ---- instances --------------------------------------------------------------------------------- */
 
-static void count_in(struct sl_index_counts *n, const struct sl_record *r)
+static void count_in(struct sl_index_counts *n, const struct sl_record *r, bool is_current)
 {
 	if (n->first_seq == 0 || r->seq < n->first_seq) {
 		n->first_seq = r->seq;
@@ -360,7 +361,8 @@ static void count_in(struct sl_index_counts *n, const struct sl_record *r)
 		n->last_seq = r->seq;
 		n->last_ms = r->arrived_ms;
 	}
-	n->instances++;
+	n->instances += is_current;
+	n->versions++;
 	n->bytes += r->file_len;
 }
 
@@ -373,11 +375,11 @@ static enum sl_status word_number(
 	return sl_index_lmdb_put_word(t, word->s, word->len, no);
 }
 
-static enum sl_status put_instance(
-	struct sl_index_txn *t, struct sl_index_lmdb_batch *b, const struct sl_record *r)
+static enum sl_status put_instance(struct sl_index_txn *t, struct sl_index_lmdb_batch *b,
+	const struct sl_record *r, bool is_current)
 {
 	struct sl_index_row_place place = {b->study_no, b->series_no, b->series.next_ordinal++};
-	uint8_t ub[SL_LMDB_KEY_UID_MAX], pb[3 * SL_LMDB_KEY_UINT_MAX], rb[SL_INDEX_ROW_MAX];
+	uint8_t ub[SL_LMDB_KEY_UID_MAX + SL_LMDB_KEY_UINT_MAX], pb[3 * SL_LMDB_KEY_UINT_MAX], rb[SL_INDEX_ROW_MAX];
 	struct sl_wbuf uid = sl_wbuf_of(ub, sizeof(ub)), at = sl_wbuf_of(pb, sizeof(pb));
 	struct sl_wbuf w = sl_wbuf_of(rb, sizeof(rb));
 	size_t number_n, frames_n;
@@ -399,47 +401,97 @@ static enum sl_status put_instance(
 		.file_len = r->file_len,
 		.instance_number = sl_index_row_integer(number, number_n, SL_INDEX_NO_NUMBER),
 		.frames = frames_v > 0 && frames_v <= UINT32_MAX ? (uint32_t)frames_v : 0,
+		.is_behind = !is_current,
 		.uid = r->sop_instance_uid,
 	};
-	sl_lmdb_key_put_uid(&uid, row.uid.s, row.uid.len);
+	if (is_current)
+		sl_lmdb_key_put_uid(&uid, row.uid.s, row.uid.len);
+	else
+		sl_index_lmdb_key_version(&uid, &row.uid, row.seq);
 	sl_index_row_put_place(&at, &place);
 	sl_index_row_put_instance(&w, &row, &b->series.uid);
 	st = sl_index_lmdb_put(t, SL_TREE_INSTANCE, &at, &w);
-	return st == SL_OK ? sl_index_lmdb_put(t, SL_TREE_UID, &uid, &at) : st;
+	if (st != SL_OK)
+		return st;
+	return sl_index_lmdb_put(t, is_current ? SL_TREE_UID : SL_TREE_VERSION, &uid, &at);
 }
 
-/* Looks whether the UID has a row. *answer: SL_E_NOTFOUND it has none, SL_OK of this very record,
- * SL_E_EXISTS of another. */
-static enum sl_status compare_present(
-	struct sl_index_txn *t, const struct sl_record *r, enum sl_status *answer)
+/* What the index holds under a record's UID. */
+struct present {
+	enum sl_status status; /* SL_E_NOTFOUND: nothing; SL_OK: this very record; SL_E_EXISTS: others,
+				* and both have the plain name; SL_END: others, of which `current` is */
+	struct sl_index_lmdb_version current;
+};
+
+/* Looks through the versions of a UID that has some. */
+static enum sl_status compare_versions(
+	struct sl_index_txn *t, const struct sl_record *r, struct present *p)
 {
-	struct sl_index_row_place place;
 	struct sl_cur c;
-	uint64_t seq = 0;
-	uint8_t pb[3 * SL_LMDB_KEY_UINT_MAX];
-	struct sl_wbuf at = sl_wbuf_of(pb, sizeof(pb));
-	*answer = SL_E_NOTFOUND;
-	enum sl_status st = sl_index_lmdb_get_place(t, &r->sop_instance_uid, &place);
+	uint8_t kb[SL_LMDB_KEY_UID_MAX + SL_LMDB_KEY_UINT_MAX];
+	struct sl_wbuf key = sl_wbuf_of(kb, sizeof(kb));
+	bool is_plain_taken = (p->current.flags & SL_RECORD_PLAIN_NAME) != 0;
+	p->status = SL_OK;
+	if (p->current.seq == r->seq)
+		return SL_OK;
+	sl_index_lmdb_key_version(&key, &r->sop_instance_uid, r->seq);
+	enum sl_status st = sl_index_lmdb_get(t, SL_TREE_VERSION, &key, &c);
+	if (st != SL_E_NOTFOUND)
+		return st;
+	p->status = SL_END;
+	if ((r->flags & SL_RECORD_PLAIN_NAME) == 0)
+		return SL_OK;
+	st = is_plain_taken ? SL_OK
+			    : sl_index_lmdb_has_plain_behind(
+				      t, &r->sop_instance_uid, &is_plain_taken);
+	if (is_plain_taken)
+		p->status = SL_E_EXISTS;
+	return st;
+}
+
+static enum sl_status compare_present(
+	struct sl_index_txn *t, const struct sl_record *r, struct present *p)
+{
+	p->status = SL_E_NOTFOUND;
+	enum sl_status st = sl_index_lmdb_get_place(t, &r->sop_instance_uid, &p->current.place);
 	if (st != SL_OK)
 		return st == SL_E_NOTFOUND ? SL_OK : st;
-	sl_index_row_put_place(&at, &place);
-	st = sl_index_lmdb_get(t, SL_TREE_INSTANCE, &at, &c);
+	st = sl_index_lmdb_get_version(t, &p->current);
+	return st == SL_OK ? compare_versions(t, r, p) : st;
+}
+
+/* The rows of a record that has none yet; its study's and series' are loaded. */
+static enum sl_status add_version(struct sl_index_txn *t, struct sl_index_lmdb_batch *b,
+	const struct sl_record *r, const struct present *p)
+{
+	const struct sl_index_lmdb_version own = {.seq = r->seq, .flags = r->flags};
+	bool is_first = p->status == SL_E_NOTFOUND;
+	bool is_current = is_first || sl_index_lmdb_is_ahead(&own, &p->current);
+	enum sl_status st = SL_OK;
+	if (is_current && !is_first)
+		st = sl_index_lmdb_set_current(t, b, &r->sop_instance_uid, &p->current, false);
 	if (st == SL_OK)
-		st = sl_index_row_instance_seq(c, &seq);
-	*answer = seq == r->seq ? SL_OK : SL_E_EXISTS;
-	if (st == SL_E_NOTFOUND || st == SL_E_CORRUPT)
-		return sl_index_lmdb_corrupt("index/instance", t->diag);
-	return st;
+		st = put_instance(t, b, r, is_current);
+	if (st != SL_OK)
+		return st;
+	count_in(&b->series.counts, r, is_current);
+	count_in(&b->study.counts, r, is_current);
+	b->is_series_dirty = b->is_study_dirty = true;
+	t->state.usage.instances += is_current;
+	t->state.usage.versions++;
+	t->state.usage.bytes += r->file_len;
+	return SL_OK;
 }
 
 static enum sl_status put_record(struct sl_index_txn *t, struct sl_index_lmdb_batch *b,
 	const struct sl_record *r, struct sl_index_result *result)
 {
+	struct present present;
 	sl_assert(r->sop_instance_uid.len > 0 && r->seq > 0);
 	t->state.next_seq = sl_max64(t->state.next_seq, r->seq + 1);
-	*result = (struct sl_index_result){SL_OK, 0};
-	enum sl_status st = compare_present(t, r, &result->status);
-	if (st != SL_OK || result->status != SL_E_NOTFOUND)
+	enum sl_status st = compare_present(t, r, &present);
+	*result = (struct sl_index_result){present.status, 0};
+	if (st != SL_OK || present.status == SL_OK || present.status == SL_E_EXISTS)
 		return st;
 	result->status = SL_OK;
 	st = enter_study(t, b, r);
@@ -447,16 +499,7 @@ static enum sl_status put_record(struct sl_index_txn *t, struct sl_index_lmdb_ba
 		st = enter_series(t, b, r);
 	if (st == SL_OK)
 		st = merge_values(t, b, r, &result->conflicts);
-	if (st == SL_OK)
-		st = put_instance(t, b, r);
-	if (st != SL_OK)
-		return st;
-	count_in(&b->series.counts, r);
-	count_in(&b->study.counts, r);
-	b->is_series_dirty = b->is_study_dirty = true;
-	t->state.usage.instances++;
-	t->state.usage.bytes += r->file_len;
-	return SL_OK;
+	return st == SL_OK ? add_version(t, b, r, &present) : st;
 }
 
 /* Removals must find room when stores do not: a batch that brings something new does not end in the
@@ -465,7 +508,7 @@ static enum sl_status check_room_left(struct sl_index_txn *t)
 {
 	enum { FREE_LIST = 0, MAIN_TREE = 1, META_PAGES = 2 };
 	uint64_t used = META_PAGES;
-	if (t->state.usage.instances == t->ix->state.usage.instances)
+	if (t->state.usage.versions == t->ix->state.usage.versions)
 		return SL_OK;
 	for (size_t i = 0; i < SL_TREE_N + 2; i++) {
 		MDB_stat stat;

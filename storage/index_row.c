@@ -116,9 +116,20 @@ static void put_counts(struct sl_wbuf *w, const struct sl_index_counts *n)
 	sl_lmdb_key_put_uint(w, n->last_seq);
 	sl_lmdb_key_put_int(w, n->first_ms);
 	sl_lmdb_key_put_int(w, n->last_ms);
+	if (n->versions != n->instances)
+		sl_lmdb_key_put_uint(w, n->versions - n->instances);
 }
 
-static void get_counts(struct sl_cur *c, struct sl_index_counts *n)
+/* The flags in front of counts: whether rows behind are counted is seen from them, so that a row
+ * without any is as short as ever. */
+static void put_flags(struct sl_wbuf *w, uint32_t flags, const struct sl_index_counts *n)
+{
+	sl_assert((flags & SL_INDEX_ROW_BEHIND) == 0 && n->versions >= n->instances);
+	sl_lmdb_key_put_uint(w, flags | (n->versions != n->instances ? SL_INDEX_ROW_BEHIND : 0));
+}
+
+/* Takes SL_INDEX_ROW_BEHIND out of *flags. */
+static void get_counts(struct sl_cur *c, struct sl_index_counts *n, uint32_t *flags)
 {
 	n->instances = sl_lmdb_key_uint(c);
 	n->bytes = sl_lmdb_key_uint(c);
@@ -126,6 +137,11 @@ static void get_counts(struct sl_cur *c, struct sl_index_counts *n)
 	n->last_seq = sl_lmdb_key_uint(c);
 	n->first_ms = sl_lmdb_key_int(c);
 	n->last_ms = sl_lmdb_key_int(c);
+	uint64_t behind = *flags & SL_INDEX_ROW_BEHIND ? sl_lmdb_key_uint(c) : 0;
+	if ((*flags & SL_INDEX_ROW_BEHIND && behind == 0) ||
+		!sl_add_ok(n->instances, behind, &n->versions))
+		c->bad = true;
+	*flags &= ~(uint32_t)SL_INDEX_ROW_BEHIND;
 }
 
 void sl_index_row_put_place(struct sl_wbuf *w, const struct sl_index_row_place *p)
@@ -155,6 +171,7 @@ void sl_index_row_put_state(struct sl_wbuf *w, const struct sl_index_row_state *
 	sl_lmdb_key_put_uint(w, s->usage.instances);
 	sl_lmdb_key_put_uint(w, s->usage.bytes);
 	sl_lmdb_key_put_uint(w, s->usage.conflicts);
+	sl_lmdb_key_put_uint(w, s->usage.versions - s->usage.instances);
 }
 
 enum sl_status sl_index_row_state(struct sl_cur c, struct sl_index_row_state *out)
@@ -169,6 +186,8 @@ enum sl_status sl_index_row_state(struct sl_cur c, struct sl_index_row_state *ou
 	out->usage.instances = sl_lmdb_key_uint(&c);
 	out->usage.bytes = sl_lmdb_key_uint(&c);
 	out->usage.conflicts = sl_lmdb_key_uint(&c);
+	if (!sl_add_ok(out->usage.instances, sl_lmdb_key_uint(&c), &out->usage.versions))
+		return SL_E_CORRUPT;
 	return whole(&c);
 }
 
@@ -213,7 +232,7 @@ void sl_index_row_add_modality(struct sl_index_row_study *s, const char *bytes, 
 
 void sl_index_row_put_study(struct sl_wbuf *w, const struct sl_index_row_study *s)
 {
-	sl_lmdb_key_put_uint(w, s->flags);
+	put_flags(w, s->flags, &s->counts);
 	put_uid(w, &s->uid);
 	sl_lmdb_key_put_uint(w, s->patient);
 	sl_lmdb_key_put_uint(w, s->series_n);
@@ -252,14 +271,14 @@ enum sl_status sl_index_row_study(struct sl_cur c, struct sl_index_row_study *ou
 	out->patient = sl_lmdb_key_uint(&c);
 	out->series_n = get_u32(&c);
 	out->next_series = get_u32(&c);
-	get_counts(&c, &out->counts);
+	get_counts(&c, &out->counts, &out->flags);
 	get_modalities(&c, out);
 	return c.bad ? SL_E_CORRUPT : get_text(&c, &out->text);
 }
 
 void sl_index_row_put_series(struct sl_wbuf *w, const struct sl_index_row_series *s)
 {
-	sl_lmdb_key_put_uint(w, s->flags);
+	put_flags(w, s->flags, &s->counts);
 	put_uid(w, &s->uid);
 	sl_wbuf_u8(w, s->volume);
 	sl_lmdb_key_put_uint(w, s->next_ordinal);
@@ -273,14 +292,20 @@ enum sl_status sl_index_row_series(struct sl_cur c, struct sl_index_row_series *
 	get_uid(&c, &out->uid);
 	out->volume = sl_cur_u8(&c);
 	out->next_ordinal = sl_lmdb_key_uint(&c);
-	get_counts(&c, &out->counts);
+	get_counts(&c, &out->counts, &out->flags);
 	return c.bad ? SL_E_CORRUPT : get_text(&c, &out->text);
 }
 
 /* ---- instance, tombstone ----------------------------------------------------------------------- */
 
 /* One byte says which of the rare fields follow: most instances have one frame and a number. */
-enum { HAS_FLAGS = 1 << 0, HAS_NUMBER = 1 << 1, HAS_FRAMES = 1 << 2, HAS_ALL = (1 << 3) - 1 };
+enum {
+	HAS_FLAGS = 1 << 0,
+	HAS_NUMBER = 1 << 1,
+	HAS_FRAMES = 1 << 2,
+	IS_BEHIND = 1 << 3, /* nothing follows */
+	HAS_ALL = (1 << 4) - 1
+};
 
 static uint8_t shared_chars(const struct sl_uid *a, const struct sl_uid *b)
 {
@@ -298,7 +323,8 @@ void sl_index_row_put_instance(
 	bool has_frames = i->frames != 0;
 	sl_assert(i->file_len >= i->dataset_len);
 	sl_wbuf_u8(w, (uint8_t)((has_flags ? HAS_FLAGS : 0) | (has_number ? HAS_NUMBER : 0) |
-				(has_frames ? HAS_FRAMES : 0)));
+				(has_frames ? HAS_FRAMES : 0) |
+				(i->is_behind ? IS_BEHIND : 0)));
 	if (has_flags)
 		sl_lmdb_key_put_uint(w, i->flags);
 	sl_lmdb_key_put_uint(w, i->seq);
@@ -329,6 +355,7 @@ enum sl_status sl_index_row_instance(
 	overhead = sl_lmdb_key_uint(&c);
 	out->instance_number = has & HAS_NUMBER ? sl_lmdb_key_int(&c) : SL_INDEX_NO_NUMBER;
 	out->frames = has & HAS_FRAMES ? get_u32(&c) : 0;
+	out->is_behind = (has & IS_BEHIND) != 0;
 	uint8_t shared = sl_cur_u8(&c);
 	if (c.bad || has > HAS_ALL || shared > series->len ||
 		!sl_add_ok(out->dataset_len, overhead, &out->file_len))
@@ -339,13 +366,17 @@ enum sl_status sl_index_row_instance(
 	return out->uid.len == 0 ? SL_E_CORRUPT : whole(&c);
 }
 
-enum sl_status sl_index_row_instance_seq(struct sl_cur c, uint64_t *seq)
+enum sl_status sl_index_row_instance_head(struct sl_cur c, uint32_t *flags, uint64_t *seq)
 {
 	uint8_t has = sl_cur_u8(&c);
-	if (has & HAS_FLAGS)
-		(void)get_u32(&c);
+	*flags = has & HAS_FLAGS ? get_u32(&c) : SL_RECORD_PLAIN_NAME;
 	*seq = sl_lmdb_key_uint(&c);
 	return c.bad ? SL_E_CORRUPT : SL_OK;
+}
+
+void sl_index_row_instance_set_behind(uint8_t *row, bool is_behind)
+{
+	row[0] = (uint8_t)(is_behind ? row[0] | IS_BEHIND : row[0] & ~IS_BEHIND);
 }
 
 void sl_index_row_put_tombstone(struct sl_wbuf *w, const struct sl_index_tombstone *t)

@@ -18,7 +18,10 @@
 #define SL_INDEX_ROW_KEY_MAX  500  /* bytes of a patient's key */
 #define SL_INDEX_ROW_MAX      2048 /* bytes of any encoded row */
 
-enum sl_index_row_flag { SL_INDEX_ROW_CONFLICT = 1 << 0 };
+enum sl_index_row_flag {
+	SL_INDEX_ROW_CONFLICT = 1 << 0,
+	SL_INDEX_ROW_BEHIND = 1 << 1, /* in the bytes only: a count of rows not current follows */
+};
 
 /* Values of one level as sent. */
 struct sl_index_row_text {
@@ -65,6 +68,7 @@ struct sl_index_row_instance {
 	uint64_t dataset_len, file_len;      /* bytes; file_len is the larger */
 	int64_t instance_number;             /* or SL_INDEX_NO_NUMBER */
 	uint32_t frames;
+	bool is_behind; /* another version of its UID is current */
 	struct sl_uid uid;
 };
 
@@ -101,8 +105,11 @@ SL_MUST enum sl_status sl_index_row_tombstone(struct sl_cur c, struct sl_index_t
 SL_MUST enum sl_status sl_index_row_instance(
 	struct sl_cur c, const struct sl_uid *series, struct sl_index_row_instance *out);
 
-/* The seq alone, for which the series is not needed. */
-SL_MUST enum sl_status sl_index_row_instance_seq(struct sl_cur c, uint64_t *seq);
+/* Flags and seq alone, for which the series is not needed. */
+SL_MUST enum sl_status sl_index_row_instance_head(struct sl_cur c, uint32_t *flags, uint64_t *seq);
+
+/* Marks an encoded row (not empty) as current or behind, without changing its length. */
+void sl_index_row_instance_set_behind(uint8_t *row, bool is_behind);
 
 /* Keeps a value (n > 0, at most its cap) for an attribute that has none yet. */
 void sl_index_row_text_set(

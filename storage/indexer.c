@@ -30,6 +30,7 @@ struct sl_indexer {
 	struct sl_list queue;     /* struct sl_pending_entry.queued */
 	uint64_t pushed, done;    /* entries ever queued; of these committed */
 	uint32_t catching_up;     /* callers who wait */
+	bool is_hurried;          /* the next batch does not wait for company */
 	bool is_stopping;
 	bool has_errand; /* the errand is to be run */
 	enum sl_errand (*errand)(void *arg);
@@ -64,8 +65,8 @@ static bool is_due(struct sl_indexer *ix, uint64_t *due)
 	if (sl_list_is_empty(&ix->queue))
 		return false;
 	*due = head_of(ix)->pushed_ns + (uint64_t)ix->conf.max_delay_ms * 1000000u;
-	return ix->stats.queued >= ix->conf.batch || ix->catching_up > 0 || ix->is_stopping ||
-	       sl_env_now_ns(ix->deps.env) >= *due;
+	return ix->stats.queued >= ix->conf.batch || ix->catching_up > 0 || ix->is_hurried ||
+	       ix->is_stopping || sl_env_now_ns(ix->deps.env) >= *due;
 }
 
 /* Under the lock: waits until a batch is due or there is an errand. False: stopping and nothing left. */
@@ -94,6 +95,7 @@ static size_t take(struct sl_indexer *ix)
 		n++;
 	}
 	ix->stats.queued -= (uint32_t)n;
+	ix->is_hurried = !sl_list_is_empty(&ix->queue) && ix->is_hurried;
 	return n;
 }
 
@@ -161,6 +163,9 @@ static bool pause_full(struct sl_indexer *ix)
 	ix->stats.is_full = true;
 	/* Those who catch up learn that it will not happen now. */
 	pthread_cond_broadcast(&ix->committed);
+	pthread_mutex_unlock(&ix->lock);
+	sl_pending_wake(ix->deps.pending);
+	pthread_mutex_lock(&ix->lock);
 	bool may_retry = !ix->is_stopping;
 	if (may_retry)
 		wait_until(ix, sl_env_now_ns(ix->deps.env) + SL_RETRY_MS * 1000000u);
@@ -251,6 +256,7 @@ static void *thread_main(void *arg)
 	ix->is_stopping = true;
 	pthread_cond_broadcast(&ix->committed);
 	pthread_mutex_unlock(&ix->lock);
+	sl_pending_wake(ix->deps.pending);
 	return NULL;
 }
 
@@ -284,6 +290,17 @@ void sl_indexer_wake(struct sl_indexer *ix)
 	ix->has_errand = true;
 	pthread_cond_signal(&ix->wake);
 	pthread_mutex_unlock(&ix->lock);
+}
+
+enum sl_status sl_indexer_hurry(struct sl_indexer *ix)
+{
+	pthread_mutex_lock(&ix->lock);
+	bool works = !ix->stats.is_full && !ix->is_stopping;
+	ix->is_hurried = works;
+	if (works)
+		pthread_cond_signal(&ix->wake);
+	pthread_mutex_unlock(&ix->lock);
+	return works ? SL_OK : SL_E_FULL;
 }
 
 enum sl_status sl_indexer_catch_up(struct sl_indexer *ix)

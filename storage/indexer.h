@@ -71,6 +71,11 @@ void sl_indexer_wake(struct sl_indexer *ix);
  * before it arrived"). Blocks: disk threads only. SL_E_FULL when the index cannot take it now. */
 SL_MUST enum sl_status sl_indexer_catch_up(struct sl_indexer *ix);
 
+/* The next batch is due at once: somebody waits for it to be settled. SL_E_FULL when nothing is settled
+ * now (index or disk full, store failed, stopping); then, and whenever that begins, parked owners are
+ * to be woken: the indexer does it for those who parked before. Any thread. */
+SL_MUST enum sl_status sl_indexer_hurry(struct sl_indexer *ix);
+
 /* Indexes and moves what is queued (unless the store has failed), joins, frees. */
 void sl_indexer_stop(struct sl_indexer *ix);
 

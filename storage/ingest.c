@@ -3,7 +3,8 @@
  * The loop thread queues parts and says when there are no more; the disk threads take them one at a
  * time and in order. `is_running` is the baton: whoever sets it (under the object's lock) submits the
  * job, and only the job that holds it works on the object. The job gives the baton back when it has
- * nothing to do: no part has come yet, or an earlier object of the same UID has not finished.
+ * nothing to do: no part has come yet, or an earlier object of the same UID has not finished (or, for
+ * a version of its own, has not been settled).
  *
  *	RECEIVING --finish--> DECIDING --turn, sealed--> NAMING --folder fsynced--> DONE
  *	    |                     |                         |
@@ -307,6 +308,14 @@ static bool park(struct sl_object *o)
 	return true; /* from here on another thread may have the object */
 }
 
+static void give_back_last(struct sl_object *o)
+{
+	struct sl_part *last = o->last;
+	o->last = NULL;
+	if (last != NULL)
+		give_back(o, last);
+}
+
 /* All parts are written. False: an earlier object of this UID is not over; the baton was given back. */
 static bool see_all(struct sl_object *o, struct sl_ingest_thread *t, uint8_t *scratch)
 {
@@ -324,23 +333,69 @@ static bool see_all(struct sl_object *o, struct sl_ingest_thread *t, uint8_t *sc
 	return may_go_on;
 }
 
+static void set_turn(struct sl_object *o, bool has_turn)
+{
+	pthread_mutex_lock(&o->lock);
+	o->has_turn = has_turn;
+	pthread_mutex_unlock(&o->lock);
+}
+
+/* The last bytes go into the file and their buffer back, where there is room at once. */
+static void spill(struct sl_object *o)
+{
+	enum sl_status st = o->last != NULL ? sl_ingest_room(o, o->last->bytes, true) : SL_AGAIN;
+	if (st == SL_AGAIN)
+		return;
+	if (st == SL_OK)
+		sl_ingest_write(o, o->last);
+	else
+		sl_ingest_fail_io(o, st);
+	give_back_last(o);
+}
+
+/* Lets go of the turn (not of its place in the line) until the indexer has settled the version before
+ * this one, and of the buffer: its bytes wait in the file. Where nothing is settled now, the object
+ * fails: its sender comes again, rather than wait for a full disk. */
+static void await_settled(struct sl_object *o)
+{
+	struct sl_ingest *in = o->ingest;
+	if (sl_indexer_hurry(in->deps.indexer) != SL_OK) {
+		(void)sl_fail(&o->result.diag, SL_E_FULL, 0, "index",
+			"refusing: the version before it cannot be settled now");
+		sl_ingest_fail(o, sl_latch_is_failed(in->deps.latch) ? SL_VERDICT_SYNC_FAILED
+								     : SL_VERDICT_INDEX_FULL);
+		return;
+	}
+	spill(o);
+	if (sl_ingest_is_failed(o))
+		return;
+	/* Before parking: from then on on_turn may come. The baton stays here, so nothing runs yet. */
+	set_turn(o, false);
+	if (!sl_pending_park(in->deps.pending, &o->turn))
+		set_turn(o, true);
+	else if (sl_indexer_hurry(in->deps.indexer) != SL_OK)
+		sl_pending_wake(in->deps.pending);
+}
+
 static void conclude(struct sl_object *o, struct sl_ioq_thread *thread)
 {
 	struct sl_ingest_thread *t = &o->ingest->threads[thread->number];
-	if (!see_all(o, t, thread->scratch))
-		return;
-	if (o->is_condemned)
-		sl_ingest_set_aside(o, t);
-	enum sl_status st = SL_AGAIN;
-	while (st == SL_AGAIN && !sl_ingest_is_failed(o)) {
-		st = sl_ingest_decide(o, t, thread->scratch);
-		if (st == SL_AGAIN && park(o))
+	enum sl_decision decision;
+	do {
+		if (!see_all(o, t, thread->scratch))
 			return;
-	}
+		if (o->is_condemned)
+			sl_ingest_set_aside(o, t);
+		decision = sl_ingest_is_failed(o) ? SL_DECISION_ENDED
+						  : sl_ingest_decide(o, t, thread->scratch);
+		if (decision == SL_DECISION_WAITS && park(o))
+			return;
+		if (decision == SL_DECISION_LATER)
+			await_settled(o);
+	} while (decision == SL_DECISION_WAITS || decision == SL_DECISION_LATER);
 	/* The bytes are in the file or given up: the buffer is free before the name is durable. */
-	if (o->last != NULL)
-		give_back(o, o->last);
-	if (st != SL_OK) {
+	give_back_last(o);
+	if (decision == SL_DECISION_ENDED) {
 		done(o, false);
 		return;
 	}

@@ -1,10 +1,12 @@
 /* The decision on one SOP Instance UID, and the winner's file (DESIGN 2, "duplicates").
  *
- * The object has the turn on its UID. A rival is looked for where it can be, in the order that cannot
- * miss it: the pending table, then the index. Same transfer syntax, length and digest: the bytes are
- * compared as well (XXH3 is no proof against a forger); equal bytes are answered as stored, and
- * nothing is written. Other bytes are refused by storage.duplicates. No rival: the object gets the
- * next seq, its header is made, and the store seals the file.
+ * The object has the turn on its UID. Rivals are looked for where they can be, in the order that cannot
+ * miss one: the pending table, then every version in the index. Same transfer syntax, length and
+ * digest: the bytes are compared as well (XXH3 is no proof against a forger); equal bytes are answered
+ * as stored, and nothing is written. Other bytes are refused, or become a version of their own, by
+ * storage.duplicates: beside the others under a name with its seq, current ("latest") or not ("first").
+ * The pending table holds one record of a UID, so a version waits until the one before it is settled.
+ * The object that is kept gets the next seq, its header is made, and the store seals the file.
  *
  * Disk threads.
  * SPDX-License-Identifier: Apache-2.0 */
@@ -25,34 +27,6 @@ struct rival {
 	struct sl_uid transfer_syntax_uid;
 	uint64_t dataset_len;
 };
-
-/* SL_OK: there is one. SL_E_NOTFOUND: there is none. */
-static enum sl_status find_rival(
-	struct sl_object *o, struct sl_ingest_thread *t, struct rival *r, struct sl_diag *d)
-{
-	uint8_t digest[SL_DIGEST_LEN];
-	enum sl_status st = sl_pending_rival(o->ingest->deps.pending, &o->turn, &t->rival, digest);
-	if (st == SL_OK) {
-		r->at = sl_locator_of(&t->rival);
-		r->transfer_syntax_uid = t->rival.transfer_syntax_uid;
-		r->dataset_len = t->rival.dataset_len;
-		return SL_OK;
-	}
-	struct sl_index_instance row;
-	st = sl_index_locate_instance(t->reader, &o->params.sop_instance_uid, &row, d);
-	if (st != SL_OK)
-		return st;
-	r->at = (struct sl_locator){
-		.study_instance_uid = row.study_instance_uid,
-		.series_instance_uid = row.series_instance_uid,
-		.sop_instance_uid = row.sop_instance_uid,
-		.seq = row.seq,
-		.has_plain_name = (row.flags & SL_RECORD_PLAIN_NAME) != 0,
-	};
-	r->transfer_syntax_uid = row.transfer_syntax_uid;
-	r->dataset_len = row.dataset_len;
-	return SL_OK;
-}
 
 /* Where the next bytes of the new object are: first what is in its file, then the last part. */
 struct source {
@@ -143,6 +117,74 @@ static enum sl_status compare(struct sl_object *o, const struct rival *r, uint8_
 	return st;
 }
 
+/* Looks at rivals begun anew, before a file that has a row and is not there is damage. */
+enum { STUDIES_EVICTED_MEANWHILE = 8 };
+
+/* What the objects under its UID mean for the new one. */
+struct rivals {
+	bool is_unsettled; /* the pending table holds one */
+	bool is_any;
+	enum sl_dup dup; /* to one that is identical, else to the current one */
+};
+
+static enum sl_status ask_pending(struct sl_object *o, struct sl_ingest_thread *t,
+	uint8_t *scratch, struct rivals *rs, struct sl_diag *d)
+{
+	uint8_t digest[SL_DIGEST_LEN];
+	enum sl_status st = sl_pending_rival(o->ingest->deps.pending, &o->turn, &t->rival, digest);
+	if (st != SL_OK)
+		return st == SL_E_NOTFOUND ? SL_OK : st;
+	const struct rival r = {
+		.at = sl_locator_of(&t->rival),
+		.transfer_syntax_uid = t->rival.transfer_syntax_uid,
+		.dataset_len = t->rival.dataset_len,
+	};
+	rs->is_any = rs->is_unsettled = true;
+	return compare(o, &r, scratch, &rs->dup, d);
+}
+
+static struct rival rival_of(const struct sl_index_instance *row)
+{
+	return (struct rival){
+		.at = {.study_instance_uid = row->study_instance_uid,
+			.series_instance_uid = row->series_instance_uid,
+			.sop_instance_uid = row->sop_instance_uid,
+			.seq = row->seq,
+			.has_plain_name = (row->flags & SL_RECORD_PLAIN_NAME) != 0},
+		.transfer_syntax_uid = row->transfer_syntax_uid,
+		.dataset_len = row->dataset_len,
+	};
+}
+
+/* Every version in the index, until one is identical. */
+static enum sl_status ask_index(struct sl_object *o, struct sl_ingest_thread *t, uint8_t *scratch,
+	struct rivals *rs, struct sl_diag *d)
+{
+	uint64_t after = 0;
+	while (rs->dup != SL_DUP_IDENTICAL) {
+		struct sl_index_instance row;
+		size_t n = 1;
+		enum sl_dup dup;
+		enum sl_status st = sl_index_list_versions(
+			t->reader, &o->params.sop_instance_uid, &after, &row, &n, d);
+		if (st == SL_E_NOTFOUND || st == SL_END)
+			break;
+		if (st != SL_OK) {
+			o->result.diag = *d;
+			sl_ingest_fail_io(o, st);
+			return st;
+		}
+		const struct rival r = rival_of(&row);
+		st = compare(o, &r, scratch, &dup, d);
+		if (st != SL_OK)
+			return st;
+		rs->is_any = true;
+		if (dup == SL_DUP_IDENTICAL || (row.is_current && !rs->is_unsettled))
+			rs->dup = dup;
+	}
+	return SL_OK;
+}
+
 /* ---- the winner --------------------------------------------------------------------------------- */
 
 /* Completes the record and writes the header that proves the file. */
@@ -154,7 +196,11 @@ static size_t make_header(struct sl_object *o, uint8_t header[SL_P10_HEADER_MAX]
 	r->arrived_ms = sl_env_wall_ms(env);
 	r->dataset_len = o->result.bytes;
 	r->file_len = o->header_len + o->result.bytes;
-	r->flags = SL_RECORD_PLAIN_NAME | (o->result.is_sound ? 0 : SL_RECORD_UNSOUND);
+	r->flags = o->result.is_sound ? 0 : SL_RECORD_UNSOUND;
+	if (o->result.dup == SL_DUP_NONE)
+		r->flags |= SL_RECORD_PLAIN_NAME;
+	else if (o->params.duplicates == SL_DUP_FIRST)
+		r->flags |= SL_RECORD_NOT_CURRENT;
 	struct sl_p10 p10 = {
 		.sop_class_uid = o->params.sop_class_uid,
 		.sop_instance_uid = o->params.sop_instance_uid,
@@ -208,60 +254,65 @@ void sl_ingest_set_aside(struct sl_object *o, struct sl_ingest_thread *t)
 	sl_ingest_fail(o, v);
 }
 
-/* What an identical or differing object under its UID means for it. SL_E_NOTFOUND: there is none. */
-static enum sl_status meet_rival(
-	struct sl_object *o, struct sl_ingest_thread *t, uint8_t *scratch, enum sl_dup *dup)
+/* All of them. Anything but SL_OK: the object has failed. */
+static enum sl_status meet_rivals(
+	struct sl_object *o, struct sl_ingest_thread *t, uint8_t *scratch, struct rivals *rs)
 {
-	struct rival rival;
-	struct sl_diag *d = &o->result.diag;
 	for (int tries = 0;; tries++) {
-		enum sl_status st = find_rival(o, t, &rival, d);
-		if (st == SL_E_NOTFOUND)
-			return st;
-		if (st != SL_OK) {
-			sl_ingest_fail_io(o, st);
-			return SL_END;
-		}
 		struct sl_diag why = {0};
-		st = compare(o, &rival, scratch, dup, &why);
+		*rs = (struct rivals){.dup = SL_DUP_NONE};
+		enum sl_status st = ask_pending(o, t, scratch, rs, &why);
+		if (st == SL_OK)
+			st = ask_index(o, t, scratch, rs, &why);
 		if (st == SL_OK)
 			return st;
-		/* Between the two looks its study may have been evicted: then its row is gone too. */
-		if (st == SL_E_NOTFOUND && tries == 0)
+		/* Between the two looks another study that had a version may have been evicted: then
+		 * its row is gone too. */
+		if (st == SL_E_NOTFOUND && tries < STUDIES_EVICTED_MEANWHILE)
 			continue;
-		*d = why;
-		sl_ingest_fail(o, SL_VERDICT_RIVAL_UNREADABLE);
-		return SL_END;
+		o->result.diag = why;
+		sl_ingest_fail(o, SL_VERDICT_RIVAL_UNREADABLE); /* unless it was the index */
+		return st;
 	}
 }
 
-enum sl_status sl_ingest_decide(struct sl_object *o, struct sl_ingest_thread *t, uint8_t *scratch)
+/* The file of an object that is kept, and what the pending table is to tell of it. */
+static enum sl_decision keep(struct sl_object *o, struct sl_ingest_thread *t)
 {
-	enum sl_dup dup = SL_DUP_NONE;
-	/* From here on the study is not evicted: what is found of it stays. */
-	enum sl_status st = sl_pending_enter_study(
-		o->ingest->deps.pending, &o->turn, &o->record.study_instance_uid);
-	if (st != SL_OK)
-		return st;
-	st = meet_rival(o, t, scratch, &dup);
-	if (st == SL_OK) {
-		o->result.dup = dup;
-		o->is_rival_durable = true;
-		if (dup != SL_DUP_IDENTICAL || !sl_ack_answer(o, SL_VERDICT_IDENTICAL))
-			sl_ingest_fail(o, SL_VERDICT_DUPLICATE);
-		return SL_END;
-	}
-	if (st != SL_E_NOTFOUND)
-		return st;
-	st = seal(o, t, SL_STORE_SPOOL);
+	enum sl_status st = seal(o, t, SL_STORE_SPOOL);
 	if (st == SL_AGAIN)
-		return st;
+		return SL_DECISION_WAITS;
 	if (st != SL_OK) {
 		sl_ingest_fail_io(o, st);
-		return SL_END;
+		return SL_DECISION_ENDED;
 	}
 	/* The entry is ours until it is released; from then on it tells what is durable. */
 	o->turn.entry->record = o->record;
 	memcpy(o->turn.entry->digest, o->digest_bytes, SL_DIGEST_LEN);
-	return SL_OK;
+	return SL_DECISION_SEALED;
+}
+
+enum sl_decision sl_ingest_decide(struct sl_object *o, struct sl_ingest_thread *t, uint8_t *scratch)
+{
+	struct rivals rs;
+	/* From here on the study is not evicted: what is found of it stays. */
+	if (sl_pending_enter_study(
+		    o->ingest->deps.pending, &o->turn, &o->record.study_instance_uid) != SL_OK)
+		return SL_DECISION_WAITS;
+	if (meet_rivals(o, t, scratch, &rs) != SL_OK)
+		return SL_DECISION_ENDED;
+	o->result.dup = rs.dup;
+	if (rs.dup == SL_DUP_IDENTICAL) {
+		o->is_rival_durable = true;
+		if (!sl_ack_answer(o, SL_VERDICT_IDENTICAL))
+			sl_ingest_fail(o, SL_VERDICT_DUPLICATE);
+		return SL_DECISION_ENDED;
+	}
+	if (!rs.is_any)
+		return keep(o, t);
+	if (o->params.duplicates == SL_DUP_REFUSE) {
+		sl_ingest_fail(o, SL_VERDICT_DUPLICATE);
+		return SL_DECISION_ENDED;
+	}
+	return rs.is_unsettled ? SL_DECISION_LATER : keep(o, t);
 }

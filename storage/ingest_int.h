@@ -50,6 +50,9 @@ SL_MUST enum sl_status sl_ingest_room(struct sl_object *o, uint64_t bytes, bool 
 /* Begins the object's file unless it is begun. */
 SL_MUST enum sl_status sl_ingest_open_file(struct sl_object *o);
 
+/* Appends a part's bytes to the file, for which there is room; the object fails where that fails. */
+void sl_ingest_write(struct sl_object *o, const struct sl_part *p);
+
 /* Walks, hashes and writes one part; the last one (is_last) is walked and hashed only. Nothing when
  * the object has failed. SL_AGAIN: not taken, the object has to wait (never for the last one). */
 SL_MUST enum sl_status sl_ingest_part(struct sl_object *o, struct sl_part *p, bool is_last);
@@ -57,10 +60,15 @@ SL_MUST enum sl_status sl_ingest_part(struct sl_object *o, struct sl_part *p, bo
 /* All bytes were seen: soundness, UIDs, agreement with the command; a verdict of failure or none. */
 void sl_ingest_judge(struct sl_object *o, struct sl_ingest_thread *t, uint8_t *scratch);
 
-/* It is the object's turn on its UID: an identical or differing rival ends it here (SL_END); otherwise
- * its file is sealed under a new seq and its name must be made durable (SL_OK). SL_AGAIN: it has to
- * wait, and then to decide anew. */
-SL_MUST enum sl_status sl_ingest_decide(
+enum sl_decision {
+	SL_DECISION_ENDED,  /* it is identical to one we have, refused, or failed */
+	SL_DECISION_SEALED, /* its file is sealed under a new seq; its name must be made durable */
+	SL_DECISION_WAITS,  /* for room, or for the end of its study's eviction; then decide anew */
+	SL_DECISION_LATER,  /* it is a version of what is not settled yet; then decide anew */
+};
+
+/* It is the object's turn on its UID. */
+SL_MUST enum sl_decision sl_ingest_decide(
 	struct sl_object *o, struct sl_ingest_thread *t, uint8_t *scratch);
 
 /* What a kept object is called: stored, or stored though unsound. */

@@ -83,6 +83,16 @@ static enum sl_verdict verdict_of_limit(const struct sl_object *o)
 	return o->elem.flaw == SL_ELEM_FLAW_TOO_DEEP ? SL_VERDICT_TOO_DEEP : SL_VERDICT_TOO_MANY;
 }
 
+void sl_ingest_write(struct sl_object *o, const struct sl_part *p)
+{
+	enum sl_status st = sl_ingest_open_file(o);
+	if (st == SL_OK)
+		st = o->ingest->deps.store->ops->append(
+			&o->file, p->iov, p->iov_n, &o->result.diag);
+	if (st != SL_OK)
+		sl_ingest_fail_io(o, st);
+}
+
 /* As soon as it is known which study the object is of, that study is not evicted; closed just now, the
  * object asks again with its next part, at the latest when it decides. */
 static void enter_study(struct sl_object *o)
@@ -116,14 +126,8 @@ enum sl_status sl_ingest_part(struct sl_object *o, struct sl_part *p, bool is_la
 			return SL_OK;
 	}
 	enter_study(o);
-	if (is_last)
-		return SL_OK;
-	st = sl_ingest_open_file(o);
-	if (st == SL_OK)
-		st = o->ingest->deps.store->ops->append(
-			&o->file, p->iov, p->iov_n, &o->result.diag);
-	if (st != SL_OK)
-		sl_ingest_fail_io(o, st);
+	if (!is_last)
+		sl_ingest_write(o, p);
 	return SL_OK;
 }
 

@@ -101,6 +101,7 @@ static struct sl_pending_entry *make(struct sl_pending *p, const struct sl_uid *
 	struct sl_pending_entry *e = sl_container_of(n, struct sl_pending_entry, chain);
 	e->uid = *uid;
 	e->owner = NULL;
+	e->is_parked = false;
 	e->is_durable = false;
 	e->study = 0;
 	sl_list_push(chain_of(p, uid), &e->chain);
@@ -216,6 +217,39 @@ void sl_pending_release(struct sl_pending *p, struct sl_turn *t, bool won)
 	tell(&begun);
 }
 
+bool sl_pending_park(struct sl_pending *p, struct sl_turn *t)
+{
+	pthread_mutex_lock(&p->lock);
+	struct sl_pending_entry *e = t->entry;
+	sl_assert(e != NULL && e->owner == t && !e->is_parked);
+	bool waits = e->is_durable;
+	e->is_parked = waits;
+	p->stats.parked += waits;
+	pthread_mutex_unlock(&p->lock);
+	return waits;
+}
+
+/* Under the lock: a parked owner's turn goes on. */
+static void unpark(struct sl_pending *p, struct sl_pending_entry *e, struct sl_list *begun)
+{
+	if (!e->is_parked)
+		return;
+	e->is_parked = false;
+	p->stats.parked--;
+	sl_list_push(begun, &e->owner->node);
+}
+
+void sl_pending_wake(struct sl_pending *p)
+{
+	struct sl_list begun;
+	sl_list_init(&begun);
+	pthread_mutex_lock(&p->lock);
+	for (uint32_t i = 0; p->stats.parked > 0 && i < p->n; i++)
+		unpark(p, &p->entries[i], &begun);
+	pthread_mutex_unlock(&p->lock);
+	tell(&begun);
+}
+
 void sl_pending_settled(struct sl_pending *p, struct sl_pending_entry *e)
 {
 	struct sl_list begun;
@@ -225,6 +259,7 @@ void sl_pending_settled(struct sl_pending *p, struct sl_pending_entry *e)
 	e->is_durable = false;
 	leave(p, &e->study);
 	p->stats.durable--;
+	unpark(p, e, &begun);
 	recycle(p, e, &begun);
 	pthread_mutex_unlock(&p->lock);
 	tell(&begun);

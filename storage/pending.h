@@ -4,7 +4,8 @@
  * decides on it (the owner), later ones queue in the order in which their last PDVs arrived (DESIGN 2,
  * "decisions on one UID are serial"). When the owner wins, the entry holds the record of the durable
  * file until the indexer has settled it in the archive; the next owner compares with that record.
- * When the owner fails, the next decides anew.
+ * When the owner fails, the next decides anew. An owner that brings a version of its own parks until
+ * the record before it is settled: an entry holds one.
  *
  * Fixed size, bought at open. Table full: newcomers queue for the table itself, FIFO, so the sender
  * waits until the indexer catches up; nothing is refused and nothing grows.
@@ -38,6 +39,7 @@ struct sl_pending_entry {
 	struct sl_list queued; /* in the indexer's queue */
 	struct sl_list turns;  /* who waits for this UID, in order */
 	struct sl_turn *owner; /* who decides now; NULL = nobody */
+	bool is_parked;        /* the owner waits until the record is settled */
 	struct sl_uid uid;
 	uint32_t study;     /* as in struct sl_turn, from the winner until it is settled */
 	uint64_t pushed_ns; /* when it joined that queue; the indexer's */
@@ -66,6 +68,13 @@ void sl_pending_release(struct sl_pending *p, struct sl_turn *t, bool won);
 SL_MUST enum sl_status sl_pending_rival(struct sl_pending *p, const struct sl_turn *t,
 	struct sl_record *out, uint8_t digest[SL_DIGEST_LEN]);
 
+/* The owner waits: its on_turn is called again when the record under its UID is settled, or by
+ * sl_pending_wake(). False: nothing unsettled is there (any more); decide now. */
+SL_MUST bool sl_pending_park(struct sl_pending *p, struct sl_turn *t);
+
+/* Settling is held up: all parked owners get their on_turn now, and look for themselves. */
+void sl_pending_wake(struct sl_pending *p);
+
 /* The indexer has committed and moved the entry's object. */
 void sl_pending_settled(struct sl_pending *p, struct sl_pending_entry *e);
 
@@ -91,6 +100,6 @@ SL_MUST bool sl_pending_close_study(struct sl_pending *p, const struct sl_uid *s
 void sl_pending_open_study(struct sl_pending *p);
 
 struct sl_pending_stats {
-	uint32_t entries, used, peak, durable, waiting;
+	uint32_t entries, used, peak, durable, waiting, parked;
 };
 struct sl_pending_stats sl_pending_stats(struct sl_pending *p);

@@ -92,7 +92,7 @@ static enum sl_status flush(struct rebuild *rb, struct sl_diag *d)
 	sl_index_snapshot(rb->deps->index, &before);
 	enum sl_status st = sl_index_put_batch(rb->deps->index, rb->rows, rb->n, rb->results, d);
 	sl_index_snapshot(rb->deps->index, &after);
-	rb->report->indexed += after.usage.instances - before.usage.instances;
+	rb->report->indexed += after.usage.versions - before.usage.versions;
 	rb->n = 0;
 	return st;
 }

@@ -196,8 +196,8 @@ static int by_series(const void *a, const void *b)
 	return c != 0 ? c : strcmp(x->series_instance_uid.s, y->series_instance_uid.s);
 }
 
-/* Commits and settles what was collected. A file whose UID has another row lost its decision before
- * the crash and was never acknowledged as its own: it is set aside. */
+/* Commits and settles what was collected. A file whose plain name another object has lost its
+ * decision before the crash and was never acknowledged as its own: it is set aside. */
 static enum sl_status flush(struct recovery *rc, struct sl_diag *d)
 {
 	struct sl_index_snapshot before, after;
@@ -209,7 +209,7 @@ static enum sl_status flush(struct recovery *rc, struct sl_diag *d)
 	if (st != SL_OK)
 		return st;
 	sl_index_snapshot(rc->deps->index, &after);
-	rc->report->indexed += after.usage.instances - before.usage.instances;
+	rc->report->indexed += after.usage.versions - before.usage.versions;
 	for (size_t i = 0; i < rc->n; i++) {
 		if (rc->results[i].status == SL_OK)
 			rc->places[n++] = sl_locator_of(rc->rows[i]);

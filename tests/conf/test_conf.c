@@ -15,7 +15,7 @@ static void an_empty_file_is_the_defaults(void **state)
 	assert_int_equal(f->conf.pool.buffers, 64);
 	assert_true(f->conf.pool.buffer_size == SL_MIB);
 	assert_int_equal(f->conf.storage.high_watermark.hundredths, 8500);
-	assert_int_equal(f->conf.storage.duplicates, SL_CONF_DUPLICATES_REFUSE);
+	assert_int_equal(f->conf.storage.duplicates, SL_CONF_DUPLICATES_LATEST);
 	assert_int_equal(f->conf.peer_n, 0);
 }
 
@@ -34,7 +34,7 @@ static void all_errors_come_at_once_each_with_its_place(void **state)
 				   "[storag]\n"
 				   "root = 1\n"
 				   "[storage]\n"
-				   "duplicates = \"latest\"\n"
+				   "duplicates = \"newest\"\n"
 				   "policy = \"evict\"\n"
 				   "quota = \"20 apples\"\n"
 				   "port = 4\n"
@@ -60,8 +60,8 @@ static void all_errors_come_at_once_each_with_its_place(void **state)
 		"f:8:11: dicom.max_pdu: \"2MiB\" is out of range; allowed: 4KiB to 1MiB",
 		"f:9:1: unknown group [dicom.dicom]",
 		"f:10:2: unknown group [storag]; did you mean [storage]?",
-		"f:13:14: storage.duplicates: \"latest\": keeping versions is not built yet; write "
-		"\"refuse\"",
+		"f:13:14: storage.duplicates: \"newest\" is not allowed; allowed: \"latest\", "
+		"\"first\", \"refuse\"",
 		"f:15:9: storage.quota: \"20 apples\" is no size (bytes, KiB, MiB, GiB, TiB); "
 		"allowed: 0 to "
 		"1PiB",

@@ -27,6 +27,7 @@ static void instance(struct sl_cur in)
 	struct sl_index_row_instance row, again;
 	uint8_t bytes[SL_INDEX_ROW_MAX];
 	uint64_t seq;
+	uint32_t flags;
 	struct sl_cur head = sl_cur_sub(&in, sl_min(sl_cur_u8(&in), sl_cur_left(&in)));
 	sl_lmdb_key_uid(&head, &series);
 	if (head.bad || sl_index_row_instance(in, &series, &row) != SL_OK)
@@ -36,7 +37,7 @@ static void instance(struct sl_cur in)
 	struct sl_cur c = sl_cur_of(bytes, w.len);
 	sl_assert(!w.bad && sl_index_row_instance(c, &series, &again) == SL_OK);
 	sl_assert(memcmp(&row, &again, sizeof(row)) == 0);
-	sl_assert(sl_index_row_instance_seq(c, &seq) == SL_OK && seq == row.seq);
+	sl_assert(sl_index_row_instance_head(c, &flags, &seq) == SL_OK && seq == row.seq && flags == row.flags);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)

@@ -44,16 +44,19 @@ class CrashRun:
         self.ledger = Ledger(self.ledger_path)
         self.made = []
         small = self.random.random() < 0.5  # every other root: large objects are streamed
-        self.pool = {"pool__buffer_size": "64KiB", "pool__buffers": 16} if small else {}
+        self.policy = self.random.choice(("latest", "latest", "first", "refuse"))
+        self.pool = {"storage__duplicates": self.policy}
+        self.pool |= {"pool__buffer_size": "64KiB", "pool__buffers": 16} if small else {}
 
     def objects(self, n):
         """Small and large ones of a few studies; every eighth is one that was sent before, or is being
-        sent, now and then with other bytes."""
+        sent, as often as not with other bytes."""
         for _ in range(n):
             if self.made and self.random.random() < 0.125:
                 made = self.random.choice(self.made)
-                if self.random.random() < 0.2:
-                    made = make(made.uid, 3000, f"{STUDY}.0", seed=1)
+                if self.random.random() < 0.5:
+                    size, seed = self.random.choice((3000, BIG // 2)), self.random.randrange(1, 4)
+                    made = make(made.uid, size, f"{STUDY}.{self.random.randrange(2)}", seed=seed)
                     self.made.append(made)
                 yield made
                 continue
@@ -104,11 +107,14 @@ class CrashRun:
 
 # ---- at every call --------------------------------------------------------------------------------------
 
-def script(n=20):
-    """What the sender of a kill_at() run sends: small, one streamed, one twice. 64 KiB buffers."""
+def script(n=20, changes=True):
+    """What the sender of a kill_at() run sends: small, one streamed, one twice, with changes one with
+    other bytes, also under another study. 64 KiB buffers."""
     made = [make(f"{STUDY}.8.{i}", 200 * 1024 if i % 10 == 5 else 900, f"{STUDY}.{i % 2}",
                  f"{STUDY}.{i % 2}.{i % 4}") for i in range(n)]
-    return made[:n // 2] + [made[0]] + made[n // 2:]
+    changed = [make(made[1].uid, 900, f"{STUDY}.{study}", seed=1) for study in (0, 1)]
+    changed = changed if changes else [made[0], made[0]]
+    return made[:n // 2] + [made[0], changed[0]] + made[n // 2:] + [changed[1]]
 
 
 SETTINGS = {"pool__buffer_size": "64KiB", "pool__buffers": "8", "storage__threads": 2,
@@ -165,7 +171,7 @@ class Interrupted:
     def __init__(self, folder):
         self.root, self.copy = os.path.join(folder, "interrupted"), os.path.join(folder, "copy")
         self.ledger = os.path.join(folder, "ledger-interrupted")
-        made = script(self.N)
+        made = script(self.N, changes=False)  # a version hurries the indexer: nothing would wait
         self.sent = sent_of(made)
         with Node(root=self.root, **{**SETTINGS, "index__max_delay": "60s"}) as node:
             sender = join([_send(node, made, Ledger(self.ledger))])[0]

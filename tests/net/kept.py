@@ -24,7 +24,7 @@ INDEX_DUMP = os.path.join(BUILD, "tests", "index_dump")
 
 @dataclass
 class Instance:
-    """A row of the index; `path` is beneath archive/."""
+    """A row of the index, one for each version of a UID; `path` is beneath archive/."""
     study: str
     series: str
     uid: str
@@ -35,6 +35,7 @@ class Instance:
     file_len: int
     sound: bool
     path: str
+    current: bool
 
 
 class Kept:
@@ -45,16 +46,16 @@ class Kept:
         assert done.returncode == 0, done.stderr + done.stdout[-400:]
         self.rows = [line.split("\t") for line in done.stdout.splitlines()]
         self.instances = [self._instance(row) for row in self.rows if row[0] == "instance"]
-        self.by_uid = {i.uid: i for i in self.instances}
+        self.by_uid = {i.uid: i for i in self.instances if i.current}
         self.files = sorted(os.path.relpath(os.path.join(d, f), self._archive())
                             for d, _, names in os.walk(self._archive()) for f in names)
         self.spool = sorted(os.listdir(os.path.join(root, "spool")))
 
     @staticmethod
     def _instance(row):
-        _, study, series, uid, sop_class, syntax, seq, dataset_len, file_len, sound, _, _, path = row
+        _, study, series, uid, sop_class, syntax, seq, dataset_len, file_len, sound, _, _, path, current = row
         return Instance(study, series, uid, sop_class, syntax, int(seq), int(dataset_len),
-                        int(file_len), sound == "yes", path)
+                        int(file_len), sound == "yes", path, current == "yes")
 
     def _archive(self):
         return os.path.join(self.root, "archive")
@@ -62,7 +63,7 @@ class Kept:
     def usage(self):
         """The index' own counters, by name."""
         row = next(row for row in self.rows if row[0] == "usage")
-        names = ("patients", "studies", "series", "instances", "bytes", "conflicts", "next_seq")
+        names = ("patients", "studies", "series", "instances", "bytes", "conflicts", "next_seq", "versions")
         return dict(zip(names, map(int, row[1:])))
 
     def path(self, uid):
@@ -83,6 +84,8 @@ class Kept:
             if os.path.exists(full) and os.path.getsize(full) != row.file_len:
                 out.append(f"{path}: {os.path.getsize(full)} bytes, its row says {row.file_len}")
         out += [f"spool/{name} is left" for name in self.spool]
-        if self.usage()["instances"] != len(self.instances):
-            out.append(f"{len(self.instances)} rows, counted {self.usage()['instances']}")
+        if self.usage()["versions"] != len(self.instances):
+            out.append(f"{len(self.instances)} rows, counted {self.usage()['versions']}")
+        if self.usage()["instances"] != len(self.by_uid) or len(self.by_uid) != len({i.uid for i in self.instances}):
+            out.append(f"{len(self.by_uid)} UIDs with a current version, counted {self.usage()['instances']}")
         return out

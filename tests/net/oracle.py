@@ -4,9 +4,10 @@ disk and failing fsync tests.
 The ledger ("uid sha256 status" a line) was written by the client, outside the store, after it had read
 each response. judge() compares it with what is there:
 
-    lost        acknowledged (0000 or a warning), and its bytes are not in the archive as they were sent
+    lost        acknowledged (0000 or a warning), and its bytes are in no file of its UID as they were sent
     broken      a file in archive/ whose header, length or bytes are not those of an object that was sent
-    disagree    index and files do not say the same, a name is left in spool/
+    disagree    index and files do not say the same (of versions: which is current), a name is left in
+                spool/, the same bytes lie there twice
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -58,6 +59,30 @@ def sent_of(objects):
     return sent
 
 
+def uid_of(part10):
+    """The UID a file's name says: <uid>.dcm, a later version <uid>~<seq>.dcm."""
+    return part10.path.name.removesuffix(".dcm").partition("~")[0]
+
+
+def current_of(versions):
+    """Of the files of one UID, which is current, by what they say of themselves alone: the last one that
+    took over when it came (flag 1 is not set), or the first."""
+    def rank(part10):
+        flags, seq = struct.unpack_from("<IQ", part10.meta[PROOF], 4)
+        return (0, -seq) if flags & 2 else (1, seq)
+    return max(versions, key=rank)
+
+
+def _wrong_versions(kept, versions):
+    """Sentences: UIDs whose row says another version is current than the files, bytes kept twice."""
+    for uid, files in versions.items():
+        current = current_of(files)
+        if uid not in kept.by_uid or kept.path(uid) != str(current.path):
+            yield f"{uid}: current is {current.path.name} by its files, another by the index"
+        if len({(hashlib.sha256(f.data_set).digest(), f.transfer_syntax) for f in files}) < len(files):
+            yield f"{uid}: the same bytes are kept twice"
+
+
 def _flaw(part10, sha256, sent):
     """Why a file is not whole, or None. sent: as sent_of() says; None = do not ask."""
     proof = part10.meta.get(PROOF, b"")
@@ -65,7 +90,7 @@ def _flaw(part10, sha256, sent):
         return "has no proof in its header"
     if struct.unpack_from("<Q", proof, 24)[0] != len(part10.data_set):
         return "is not as long as its header says"
-    uid = part10.path.name.removesuffix(".dcm")
+    uid = uid_of(part10)
     if uid != part10.sop_instance or uid != uid_text(part10.meta.get(0x0003, b"")):
         return "does not hold the object of its name"
     if sent is not None and sha256 not in sent.get(uid, ()):
@@ -77,16 +102,19 @@ def judge(root, ledger, sent=None):
     """A Verdict on a stopped node's root. sent: as sent_of() says; None = any bytes may be there."""
     kept = Kept(root)
     verdict = Verdict(disagree=kept.disagreements(), files=len(kept.files))
-    found = {}
+    found, versions = {}, {}
     for name in kept.files:
         part10 = read_p10(os.path.join(root, "archive", name))
         sha256 = hashlib.sha256(part10.data_set).hexdigest()
         flaw = _flaw(part10, sha256, sent)
         if flaw is not None:
             verdict.broken.append(f"{name} {flaw}")
-        found[part10.path.name.removesuffix(".dcm")] = sha256
+        found.setdefault(uid_of(part10), set()).add(sha256)
+        if len(part10.meta.get(PROOF, b"")) == 64:
+            versions.setdefault(uid_of(part10), []).append(part10)
+    verdict.disagree += _wrong_versions(kept, versions)
     for uid, promised in read_ledger(ledger).items():
         verdict.acknowledged += 1
-        if promised != {found.get(uid)}:
+        if not promised <= found.get(uid, set()):
             verdict.lost.append(f"{uid} was acknowledged and is {'changed' if uid in found else 'gone'}")
     return verdict

@@ -145,7 +145,7 @@ def test_peer_reset():
 
 
 def test_duplicate():
-    with Node() as node:
+    with Node(storage__duplicates="refuse") as node:
         data = ct("1.2.1", 40000)
         assert send(node, data, "1.2.1").status == 0
         assert send(node, data, "1.2.1").status == 0

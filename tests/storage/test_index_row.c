@@ -29,7 +29,7 @@ static struct sl_uid longest_uid(void)
 }
 
 static const struct sl_index_counts counts = {
-	UINT64_MAX, UINT64_MAX, 1, UINT64_MAX, INT64_MIN, INT64_MAX};
+	UINT64_MAX - 1, UINT64_MAX, UINT64_MAX, 1, UINT64_MAX, INT64_MIN, INT64_MAX};
 
 static struct sl_cur cur(const struct sl_wbuf *w)
 {
@@ -41,12 +41,12 @@ static void largest_rows_fit_and_come_back(void **state)
 {
 	(void)state;
 	uint8_t bytes[SL_INDEX_ROW_MAX];
-	struct sl_index_row_patient p = {.flags = UINT32_MAX,
+	struct sl_index_row_patient p = {.flags = UINT32_MAX & ~(uint32_t)SL_INDEX_ROW_BEHIND,
 					    .studies_n = UINT64_MAX,
 					    .key_len = SL_INDEX_ROW_KEY_MAX,
 					    .text = a_text(SL_LEVEL_PATIENT, true)},
 				    p2 = {0};
-	struct sl_index_row_study s = {.flags = UINT32_MAX,
+	struct sl_index_row_study s = {.flags = UINT32_MAX & ~(uint32_t)SL_INDEX_ROW_BEHIND,
 					  .uid = longest_uid(),
 					  .patient = UINT64_MAX,
 					  .series_n = UINT32_MAX,
@@ -54,7 +54,7 @@ static void largest_rows_fit_and_come_back(void **state)
 					  .counts = counts,
 					  .text = a_text(SL_LEVEL_STUDY, true)},
 				  s2 = {0};
-	struct sl_index_row_series e = {.flags = UINT32_MAX,
+	struct sl_index_row_series e = {.flags = UINT32_MAX & ~(uint32_t)SL_INDEX_ROW_BEHIND,
 					   .uid = longest_uid(),
 					   .volume = 255,
 					   .next_ordinal = UINT64_MAX,
@@ -108,7 +108,8 @@ static void instances_keep_only_what_they_do_not_share(void **state)
 	assert_int_equal(sl_index_row_instance(cur(&w), &series, &back), SL_OK);
 	assert_memory_equal(&in, &back, sizeof(in));
 	uint64_t seq = 0;
-	assert_int_equal(sl_index_row_instance_seq(cur(&w), &seq), SL_OK);
+	uint32_t flags = 0;
+	assert_int_equal(sl_index_row_instance_head(cur(&w), &flags, &seq), SL_OK);
 	assert_true(seq == in.seq);
 }
 
@@ -135,10 +136,11 @@ static void rare_fields_of_instances_come_back(void **state)
 			uint8_t bytes[SL_INDEX_ROW_MAX];
 			struct sl_wbuf w = sl_wbuf_of(bytes, sizeof(bytes));
 			uint64_t seq;
+			uint32_t flags;
 			sl_index_row_put_instance(&w, &in, &series[k]);
 			assert_int_equal(sl_index_row_instance(cur(&w), &series[k], &back), SL_OK);
 			assert_memory_equal(&in, &back, sizeof(in));
-			assert_int_equal(sl_index_row_instance_seq(cur(&w), &seq), SL_OK);
+			assert_int_equal(sl_index_row_instance_head(cur(&w), &flags, &seq), SL_OK);
 			assert_true(seq == in.seq);
 		}
 	}
@@ -155,12 +157,41 @@ static void a_row_of_another_series_is_refused(void **state)
 	assert_int_equal(sl_index_row_instance(cur(&w), &shorter, &back), SL_E_CORRUPT);
 }
 
+/* The mark of a version that is behind costs nothing and changes nothing else. */
+static void a_row_is_marked_in_place(void **state)
+{
+	(void)state;
+	uint8_t bytes[SL_INDEX_ROW_MAX], marked[SL_INDEX_ROW_MAX];
+	const struct sl_uid series = sl_uid_of("1.2.3");
+	struct sl_index_row_instance in = {.seq = 7,
+					     .sop_class = 1,
+					     .transfer_syntax = 2,
+					     .dataset_len = 10,
+					     .file_len = 20,
+					     .instance_number = SL_INDEX_NO_NUMBER,
+					     .flags = SL_RECORD_NOT_CURRENT,
+					     .uid = sl_uid_of("1.2.3.4")},
+				     back;
+	struct sl_wbuf w = sl_wbuf_of(bytes, sizeof(bytes)), m = sl_wbuf_of(marked, sizeof(marked));
+	sl_index_row_put_instance(&w, &in, &series);
+	in.is_behind = true;
+	sl_index_row_put_instance(&m, &in, &series);
+	assert_int_equal(w.len, m.len);
+	sl_index_row_instance_set_behind(bytes, true);
+	assert_memory_equal(bytes, marked, w.len);
+	assert_int_equal(sl_index_row_instance(cur(&w), &series, &back), SL_OK);
+	assert_true(back.is_behind && back.seq == 7 && back.flags == SL_RECORD_NOT_CURRENT);
+	sl_index_row_instance_set_behind(bytes, false);
+	assert_int_equal(sl_index_row_instance(cur(&w), &series, &back), SL_OK);
+	assert_false(back.is_behind);
+}
+
 static void small_rows_come_back(void **state)
 {
 	(void)state;
 	uint8_t bytes[SL_INDEX_ROW_MAX];
 	struct sl_index_row_place p = {7, UINT32_MAX, UINT64_MAX}, p2;
-	struct sl_index_row_state s = {1, 2, 3, 4, {5, 6, 7, 8, UINT64_MAX, 9}}, s2;
+	struct sl_index_row_state s = {1, 2, 3, 4, {5, 6, 7, 8, 10, UINT64_MAX, 9}}, s2;
 	struct sl_index_tombstone t = {.seq = 9,
 					  .kind = SL_INDEX_TOMB_INSTANCE,
 					  .volume = 3,
@@ -191,7 +222,7 @@ static void damaged_rows_are_refused_or_read_safely(void **state)
 	(void)state;
 	uint8_t bytes[SL_INDEX_ROW_MAX], hurt[SL_INDEX_ROW_MAX];
 	struct sl_index_row_study s = {.uid = sl_uid_of("1.2.3"),
-					  .counts = {1, 2, 3, 4, 5, 6},
+					  .counts = {1, 2, 2, 3, 4, 5, 6},
 					  .text = a_text(SL_LEVEL_STUDY, false)},
 				  out;
 	sl_index_row_add_modality(&s, "CT", 2);
@@ -256,6 +287,7 @@ int main(void)
 		cmocka_unit_test(instances_keep_only_what_they_do_not_share),
 		cmocka_unit_test(rare_fields_of_instances_come_back),
 		cmocka_unit_test(a_row_of_another_series_is_refused),
+		cmocka_unit_test(a_row_is_marked_in_place),
 		cmocka_unit_test(small_rows_come_back),
 		cmocka_unit_test(damaged_rows_are_refused_or_read_safely),
 		cmocka_unit_test(unknown_attributes_are_passed_over),

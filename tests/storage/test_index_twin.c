@@ -31,6 +31,9 @@ static struct sl_record random_record(uint64_t *seed, uint64_t seq)
 	rec_set(&r, SL_ATTR_STUDY_DESCRIPTION, names[rec_random(seed) % 4]);
 	rec_set(&r, SL_ATTR_MODALITY, rec_random(seed) % 2 ? "CT" : "MR");
 	r.file_len += rec_random(seed) % 100;
+	/* Versions: most of a UID's first objects have the plain name, some do not take over. */
+	r.flags = rec_random(seed) % 2 ? SL_RECORD_PLAIN_NAME : 0;
+	r.flags |= rec_random(seed) % 3 ? 0 : SL_RECORD_NOT_CURRENT;
 	return r;
 }
 
@@ -80,6 +83,32 @@ static void same_arrivals(struct fixture *a, struct fixture *b)
 	}
 }
 
+/* Pages of two: the current one is at times the last of one, at times the first of another. */
+static void same_versions(struct fixture *a, struct fixture *b, const struct sl_uid *uid)
+{
+	uint64_t after_a = 0, after_b = 0, last = 0;
+	unsigned current = 0;
+	for (;;) {
+		struct sl_index_instance x[2], y[2];
+		size_t n = 2, m = 2;
+		enum sl_status st = sl_index_list_versions(a->rd, uid, &after_a, x, &n, NULL);
+		assert_int_equal(sl_index_list_versions(b->rd, uid, &after_b, y, &m, NULL), st);
+		if (st == SL_E_NOTFOUND)
+			return;
+		assert_int_equal(n, m);
+		if (st == SL_END)
+			break;
+		for (size_t i = 0; i < n; i++) {
+			assert_true(same_instance(&x[i], &y[i]));
+			assert_int_equal(x[i].is_current, y[i].is_current);
+			assert_true(x[i].seq > last);
+			last = x[i].seq;
+			current += x[i].is_current;
+		}
+	}
+	assert_int_equal(current, 1);
+}
+
 static void same_instances(struct fixture *a, struct fixture *b)
 {
 	for (int i = 0; i < 60; i++) {
@@ -89,7 +118,8 @@ static void same_instances(struct fixture *a, struct fixture *b)
 		enum sl_status st = sl_index_locate_instance(a->rd, &uid, &x, NULL);
 		assert_int_equal(sl_index_locate_instance(b->rd, &uid, &y, NULL), st);
 		if (st == SL_OK)
-			assert_true(same_instance(&x, &y));
+			assert_true(same_instance(&x, &y) && x.is_current && y.is_current);
+		same_versions(a, b, &uid);
 	}
 	struct sl_index_usage x = usage_of(a), y = usage_of(b);
 	assert_memory_equal(&x, &y, sizeof(x));
@@ -129,7 +159,7 @@ static void remove_from_both(struct fixture *a, struct fixture *b, uint64_t *see
 		assert_int_equal(sl_index_remove_instance(b->ix, &uid, *seq, &y, NULL), st);
 	}
 	++*seq;
-	assert_true(x.instances == y.instances && x.bytes == y.bytes);
+	assert_true(x.instances == y.instances && x.bytes == y.bytes && x.versions == y.versions);
 	assert_true(x.study_gone == y.study_gone && x.series_gone == y.series_gone);
 }
 

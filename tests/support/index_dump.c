@@ -2,12 +2,12 @@
  *
  *   study     uid instances bytes series modalities conflict [Keyword=value ...]
  *   series    study uid instances bytes conflict [Keyword=value ...]
- *   instance  study series uid class syntax seq dataset_len file_len sound number frames path
+ *   instance  study series uid class syntax seq dataset_len file_len sound number frames path current
  *   tombstone seq study series uid
- *   usage     patients studies series instances bytes conflicts next_seq
+ *   usage     patients studies series instances bytes conflicts next_seq versions
  *   check     wrong first
  *
- * "_" stands for a UID that a class has not; sound, conflict: yes or no; path: beneath ROOT/archive.
+ * An instance line for each version of a UID, instances in the other lines count current ones. "_" stands for a UID that a class has not; sound, conflict: yes or no; path: beneath ROOT/archive.
  * Values are UTF-8 with control characters, backslash and tab as \xx (hex). The node must be stopped:
  * the index belongs to one process at a time. Nothing is changed.
  *
@@ -67,7 +67,7 @@ static void print_instance(const struct sl_index_instance *i)
 		printf("\t-");
 	else
 		printf("\t%" PRId64, i->instance_number);
-	printf("\t%u\t%s\n", i->frames, path.s);
+	printf("\t%u\t%s\t%s\n", i->frames, path.s, yes_no(i->is_current));
 }
 
 static enum sl_status dump_instances(struct dump *d, const struct sl_index_series *s)
@@ -158,7 +158,8 @@ static enum sl_status dump_sums(struct dump *d)
 	const struct sl_index_usage *u = &snap.usage;
 	printf("usage\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64, u->patients, u->studies,
 		u->series, u->instances);
-	printf("\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\n", u->bytes, u->conflicts, snap.next_seq);
+	printf("\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\n", u->bytes, u->conflicts,
+		snap.next_seq, u->versions);
 	enum sl_status st = sl_index_check(d->index, &report, &d->diag);
 	if (st == SL_OK)
 		printf("check\t%" PRIu64 "\t%s\n", report.wrong, report.first);

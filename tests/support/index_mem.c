@@ -44,7 +44,8 @@ struct instance *index_mem_instance(struct index_mem *m, const struct sl_uid *ui
 {
 	for (size_t i = 0; i < m->instances.n; i++) {
 		struct instance *in = item(&m->instances, i);
-		if (!in->is_gone && sl_uid_equal(&in->shown.sop_instance_uid, uid))
+		if (!in->is_gone && in->shown.is_current &&
+			sl_uid_equal(&in->shown.sop_instance_uid, uid))
 			return in;
 	}
 	return NULL;
@@ -158,7 +159,7 @@ static void count_in(struct sl_index_counts *n, const struct sl_record *r)
 	n->first_seq = is_first ? r->seq : n->first_seq;
 	n->last_ms = is_last ? r->arrived_ms : n->last_ms;
 	n->last_seq = is_last ? r->seq : n->last_seq;
-	n->instances++;
+	n->versions++;
 	n->bytes += r->file_len;
 }
 
@@ -190,17 +191,69 @@ static struct sl_index_instance show_record(const struct sl_record *r)
 	};
 }
 
+/* ---- versions ----------------------------------------------------------------------------------- */
+
+static int rank(const struct instance *a, const struct instance *b)
+{
+	bool a_took = (a->shown.flags & SL_RECORD_NOT_CURRENT) == 0;
+	bool b_took = (b->shown.flags & SL_RECORD_NOT_CURRENT) == 0;
+	if (a_took != b_took)
+		return a_took ? 1 : -1;
+	return (a->shown.seq > b->shown.seq) == a_took ? 1 : -1;
+}
+
+static void set_current(struct index_mem *m, struct instance *in, bool is_current)
+{
+	struct series *series = item(&m->series, in->series);
+	struct study *study = item(&m->studies, series->study);
+	uint64_t step = (uint64_t)is_current - in->shown.is_current;
+	series->counts.instances += step;
+	study->counts.instances += step;
+	in->shown.is_current = is_current;
+}
+
+/* Chooses the current version of a UID anew from all there are. */
+static void elect(struct index_mem *m, const struct sl_uid *uid)
+{
+	struct instance *best = NULL;
+	for (size_t i = 0; i < m->instances.n; i++) {
+		struct instance *in = item(&m->instances, i);
+		if (in->is_gone || !sl_uid_equal(&in->shown.sop_instance_uid, uid))
+			continue;
+		set_current(m, in, false);
+		if (best == NULL || rank(in, best) > 0)
+			best = in;
+	}
+	if (best != NULL)
+		set_current(m, best, true);
+}
+
+/* SL_OK: this very record is there; SL_E_EXISTS: its plain name is taken; SL_E_NOTFOUND: neither. */
+static enum sl_status look_up(struct index_mem *m, const struct sl_record *r)
+{
+	enum sl_status st = SL_E_NOTFOUND;
+	for (size_t i = 0; i < m->instances.n; i++) {
+		const struct instance *in = item(&m->instances, i);
+		if (in->is_gone || !sl_uid_equal(&in->shown.sop_instance_uid, &r->sop_instance_uid))
+			continue;
+		if (in->shown.seq == r->seq)
+			return SL_OK;
+		if (in->shown.flags & r->flags & SL_RECORD_PLAIN_NAME)
+			st = SL_E_EXISTS;
+	}
+	return st;
+}
+
 static void put_record(
 	struct index_mem *m, const struct sl_record *r, struct sl_index_result *result)
 {
 	size_t study_no, series_no;
 	*result = (struct sl_index_result){SL_OK, 0};
 	m->next_seq = sl_max64(m->next_seq, r->seq + 1);
-	const struct instance *present = index_mem_instance(m, &r->sop_instance_uid);
-	if (present != NULL) {
-		result->status = present->shown.seq == r->seq ? SL_OK : SL_E_EXISTS;
+	result->status = look_up(m, r);
+	if (result->status != SL_E_NOTFOUND)
 		return;
-	}
+	result->status = SL_OK;
 	struct study *study = index_mem_study(m, &r->study_instance_uid, &study_no);
 	if (study == NULL) {
 		size_t patient = join_patient(m, r, m->studies.n);
@@ -230,6 +283,7 @@ static void put_record(
 	in->shown = show_record(r);
 	count_in(&series->counts, r);
 	count_in(&study->counts, r);
+	elect(m, &r->sop_instance_uid);
 }
 
 static size_t live_instances(struct index_mem *m)
@@ -291,15 +345,18 @@ static void take_out(struct index_mem *m, struct instance *in, struct sl_index_r
 {
 	struct series *series = item(&m->series, in->series);
 	struct study *study = item(&m->studies, series->study);
+	set_current(m, in, false);
 	in->is_gone = true;
-	removed->instances++;
+	removed->versions++;
 	removed->bytes += in->shown.file_len;
-	series->counts.instances--;
+	series->counts.versions--;
 	series->counts.bytes -= in->shown.file_len;
-	study->counts.instances--;
+	study->counts.versions--;
 	study->counts.bytes -= in->shown.file_len;
-	removed->series_gone = series->is_gone = series->counts.instances == 0;
-	removed->study_gone = study->is_gone = study->counts.instances == 0;
+	elect(m, &in->shown.sop_instance_uid);
+	removed->instances += index_mem_instance(m, &in->shown.sop_instance_uid) == NULL;
+	removed->series_gone = series->is_gone = series->counts.versions == 0;
+	removed->study_gone = study->is_gone = study->counts.versions == 0;
 	bool is_patient_left = false;
 	for (size_t i = 0; i < m->studies.n; i++) {
 		const struct study *s = item(&m->studies, i);
@@ -391,7 +448,8 @@ static struct sl_index_usage count(struct index_mem *m)
 	}
 	for (size_t i = 0; i < m->instances.n; i++) {
 		const struct instance *in = item(&m->instances, i);
-		u.instances += !in->is_gone;
+		u.instances += !in->is_gone && in->shown.is_current;
+		u.versions += !in->is_gone;
 		u.bytes += in->is_gone ? 0 : in->shown.file_len;
 	}
 	return u;

@@ -69,6 +69,7 @@ static inline void *item(struct array *a, size_t i)
 struct study *index_mem_study(struct index_mem *m, const struct sl_uid *uid, size_t *no);
 struct series *index_mem_series(
 	struct index_mem *m, const struct sl_uid *study, const struct sl_uid *uid, size_t *no);
+/* The current version of a UID. */
 struct instance *index_mem_instance(struct index_mem *m, const struct sl_uid *uid);
 
 /* A value in UTF-8, at most cap bytes. */

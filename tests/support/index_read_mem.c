@@ -184,6 +184,33 @@ static enum sl_status list_instances(struct sl_index_reader *rd, const struct sl
 	return filled > 0 ? SL_OK : exists ? SL_END : SL_E_NOTFOUND;
 }
 
+static enum sl_status list_versions(struct sl_index_reader *rd, const struct sl_uid *uid,
+	uint64_t *after_seq, struct sl_index_instance *out, size_t *n, struct sl_diag *diag)
+{
+	struct index_mem *m = mem_of(rd->index);
+	size_t filled = 0;
+	(void)diag;
+	pthread_mutex_lock(&m->lock);
+	bool exists = index_mem_instance(m, uid) != NULL;
+	while (exists && filled < *n) {
+		const struct instance *next = NULL;
+		for (size_t i = 0; i < m->instances.n; i++) {
+			const struct instance *in = item(&m->instances, i);
+			if (!in->is_gone && sl_uid_equal(&in->shown.sop_instance_uid, uid) &&
+				in->shown.seq > *after_seq &&
+				(next == NULL || in->shown.seq < next->shown.seq))
+				next = in;
+		}
+		if (next == NULL)
+			break;
+		out[filled++] = next->shown;
+		*after_seq = next->shown.seq;
+	}
+	pthread_mutex_unlock(&m->lock);
+	*n = filled;
+	return filled > 0 ? SL_OK : exists ? SL_END : SL_E_NOTFOUND;
+}
+
 static enum sl_status list_arrivals(struct sl_index_reader *rd, uint64_t *after_seq,
 	struct sl_index_arrival *out, size_t *n, struct sl_diag *diag)
 {
@@ -242,6 +269,7 @@ const struct sl_index_ops index_mem_reading = {
 	.list_studies = list_studies,
 	.list_series = list_series,
 	.list_instances = list_instances,
+	.list_versions = list_versions,
 	.list_arrivals = list_arrivals,
 	.list_tombstones = list_tombstones,
 };

@@ -29,6 +29,7 @@ struct rig {
 	struct sl_part parts[RIG_SLABS];
 	pthread_mutex_t lock;
 	pthread_cond_t news;
+	enum sl_duplicates duplicates; /* policy for what is begun from now on */
 };
 
 /* One object on its way. */
@@ -158,6 +159,7 @@ static inline void rig_begin(struct rig *r, struct rig_object *x, const char *cl
 		.transfer_syntax_uid = sl_uid_of(ts),
 		.calling = sl_ae_of("RIG"),
 		.called = sl_ae_of("SLUICE"),
+		.duplicates = r->duplicates,
 	};
 	memset(x, 0, sizeof(*x));
 	x->rig = r;
