@@ -106,9 +106,9 @@ static enum sl_errand finish(struct sl_evict *ev)
 	if (st == SL_OK)
 		st = sl_index_drop_tombstone(ev->deps.index, ev->doomed.seq, &d);
 	/* Also where it is tried again: what is in the trash makes the room that is missing. */
-	sl_trash_add(ev->deps.trash, ev->report.removed.bytes, ev->report.removed.instances);
+	sl_trash_add(ev->deps.trash, ev->report.removed.bytes, ev->report.removed.versions);
 	if (st == SL_E_FULL) {
-		ev->report.removed.bytes = ev->report.removed.instances = 0;
+		ev->report.removed.bytes = ev->report.removed.versions = 0;
 		return SL_ERRAND_RETRY;
 	}
 	if (st != SL_OK)
@@ -257,7 +257,19 @@ enum sl_status sl_evict_study(
 enum sl_status sl_evict_instance(
 	struct sl_evict *ev, const struct sl_uid *uid, struct sl_index_removed *removed)
 {
-	return give_order(ev, false, uid, removed);
+	struct sl_index_removed one;
+	enum sl_status st;
+	*removed = (struct sl_index_removed){0};
+	/* The current version each time, until none has taken its place. A crash in between leaves
+	 * versions of an object whose deletion was not confirmed. */
+	while ((st = give_order(ev, false, uid, &one)) == SL_OK) {
+		removed->instances += one.instances;
+		removed->versions += one.versions;
+		removed->bytes += one.bytes;
+		removed->series_gone = one.series_gone;
+		removed->study_gone = one.study_gone;
+	}
+	return st == SL_E_NOTFOUND && removed->versions > 0 ? SL_OK : st;
 }
 
 /* ---- for room ----------------------------------------------------------------------------------- */

@@ -82,7 +82,7 @@ void sl_evict_wake(struct sl_evict *ev);
 
 struct sl_evict_stats sl_evict_stats(struct sl_evict *ev);
 
-/* Deletes a study, or one instance, by order; waits for it: its rows are gone and its files out of the
+/* Deletes a study, or one instance with all its versions, by order; waits for it: its rows are gone and its files out of the
  * archive, durably. Not on a loop thread and not on the indexer's. SL_E_NOTFOUND; SL_E_BUSY: the study
  * is being received; SL_E_FULL: the index has no room to say so; SL_E_IO: the store has failed. */
 SL_MUST enum sl_status sl_evict_study(struct sl_evict *ev, const struct sl_uid *study_instance_uid,

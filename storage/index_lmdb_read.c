@@ -413,7 +413,8 @@ enum sl_status sl_index_lmdb_list_versions(struct sl_index_reader *base, const s
 	struct sl_index_lmdb_version current, behind = {.seq = 0};
 	struct sl_index_cursor at = {0};
 	uint8_t kb[SL_LMDB_KEY_UID_MAX];
-	struct sl_wbuf prefix = sl_wbuf_of(kb, sizeof(kb)), from = sl_wbuf_of(at.key, sizeof(at.key));
+	struct sl_wbuf prefix = sl_wbuf_of(kb, sizeof(kb)),
+		       from = sl_wbuf_of(at.key, sizeof(at.key));
 	size_t i = 0;
 	sl_lmdb_key_put_uid_end(&prefix, uid->s, uid->len);
 	sl_index_lmdb_key_version(&from, uid, *after_seq);
@@ -430,8 +431,9 @@ enum sl_status sl_index_lmdb_list_versions(struct sl_index_reader *base, const s
 	while (st == SL_OK && i < *n) {
 		if (more == SL_OK)
 			st = read_behind(&w, &behind);
-		bool is_current_due = current.seq > *after_seq &&
-				      (more == SL_END || (more == SL_OK && current.seq < behind.seq));
+		bool is_current_due =
+			current.seq > *after_seq &&
+			(more == SL_END || (more == SL_OK && current.seq < behind.seq));
 		if (st == SL_OK && !is_current_due)
 			st = more;
 		if (st != SL_OK)

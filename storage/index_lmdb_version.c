@@ -135,8 +135,7 @@ static enum sl_status mark(
 	return sl_index_lmdb_put(t, SL_TREE_INSTANCE, &key, &w);
 }
 
-static enum sl_status move_count(
-	struct sl_index_txn *t, struct sl_index_counts *n, bool is_current)
+static enum sl_status move_count(struct sl_index_txn *t, struct sl_index_counts *n, bool is_current)
 {
 	if (is_current ? n->instances >= n->versions : n->instances == 0)
 		return sl_index_lmdb_corrupt("index/counts", t->diag);

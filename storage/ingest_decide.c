@@ -127,8 +127,8 @@ struct rivals {
 	enum sl_dup dup; /* to one that is identical, else to the current one */
 };
 
-static enum sl_status ask_pending(struct sl_object *o, struct sl_ingest_thread *t,
-	uint8_t *scratch, struct rivals *rs, struct sl_diag *d)
+static enum sl_status ask_pending(struct sl_object *o, struct sl_ingest_thread *t, uint8_t *scratch,
+	struct rivals *rs, struct sl_diag *d)
 {
 	uint8_t digest[SL_DIGEST_LEN];
 	enum sl_status st = sl_pending_rival(o->ingest->deps.pending, &o->turn, &t->rival, digest);

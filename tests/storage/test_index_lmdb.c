@@ -214,22 +214,15 @@ static void the_recount_sees_damaged_rows(void **state)
 		MDB_val key;
 		const MDB_val *value;
 	} damages[] = {
-		{"uid", {uw.len, uid}, NULL},
-		{"uid", {uw.len, uid}, &elsewhere},
+		{"uid", {uw.len, uid}, NULL}, {"uid", {uw.len, uid}, &elsewhere},
 		{"uid", {3, "\x45\x45\x45"}, &elsewhere}, /* a UID without a row */
-		{"study.uid", {ew.len, end}, NULL},
-		{"study.uid", {ew.len, end}, &nine},
-		{"study", {1, "\x01"}, &junk},
-		{"study", {1, "\x01"}, NULL},
-		{"series", {2, "\x01\x00"}, &junk},
-		{"series", {2, "\x01\x00"}, NULL},
-		{"instance", {3, "\x01\x00\x00"}, &junk},
-		{"instance", {3, "\x01\x00\x00"}, NULL},
+		{"study.uid", {ew.len, end}, NULL}, {"study.uid", {ew.len, end}, &nine},
+		{"study", {1, "\x01"}, &junk}, {"study", {1, "\x01"}, NULL},
+		{"series", {2, "\x01\x00"}, &junk}, {"series", {2, "\x01\x00"}, NULL},
+		{"instance", {3, "\x01\x00\x00"}, &junk}, {"instance", {3, "\x01\x00\x00"}, NULL},
 		{"instance", {3, "\x70\x00\x00"}, &junk}, /* of a study that is not there */
-		{"patient", {1, "\x01"}, NULL},
-		{"patient", {1, "\x01"}, &junk},
-		{"arrival", {1, "\x28"}, NULL},
-		{"arrival", {1, "\x28"}, &nine},
+		{"patient", {1, "\x01"}, NULL}, {"patient", {1, "\x01"}, &junk},
+		{"arrival", {1, "\x28"}, NULL}, {"arrival", {1, "\x28"}, &nine},
 		{"arrival", {1, "\x0B"}, &nine}, /* of a study that is not there */
 	};
 	for (size_t i = 0; i < SL_ARRAY_N(damages); i++) {

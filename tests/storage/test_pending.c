@@ -130,6 +130,42 @@ static void a_full_table_makes_wait_in_order(void **state)
 	sl_pending_close(p);
 }
 
+/* Who brings a version waits for the one before it: until it is settled, or settling is held up. */
+static void a_parked_owner_keeps_its_turn(void **state)
+{
+	(void)state;
+	struct sl_pending *p = open_table(4);
+	int order[8], n = 0;
+	struct claimant c[3];
+	for (int i = 0; i < 3; i++) {
+		c[i] = claimant("1.2.3", i, order, &n);
+		c[i].turn.uid = &c[i].uid;
+		assert_int_equal(sl_pending_claim(p, &c[i].turn), i == 0);
+	}
+	assert_false(sl_pending_park(p, &c[0].turn)); /* nothing to wait for */
+	struct sl_pending_entry *e = c[0].turn.entry;
+	sl_pending_release(p, &c[0].turn, true);
+	assert_int_equal(n, 1);
+	assert_true(sl_pending_park(p, &c[1].turn));
+	assert_int_equal(sl_pending_stats(p).parked, 1);
+	assert_int_equal(n, 1);
+	sl_pending_wake(p); /* settling is held up: it looks, and parks again */
+	assert_true(n == 2 && order[1] == 1);
+	assert_true(sl_pending_park(p, &c[1].turn));
+	sl_pending_settled(p, e);
+	assert_true(n == 3 && order[2] == 1);
+	assert_int_equal(sl_pending_stats(p).parked, 0);
+	assert_false(sl_pending_park(p, &c[1].turn));
+	sl_pending_release(p, &c[1].turn, true);
+	assert_true(n == 4 && order[3] == 2); /* the next in line only now */
+	sl_pending_settled(p, e);
+	sl_pending_wake(p);
+	assert_int_equal(n, 4);
+	sl_pending_release(p, &c[2].turn, false);
+	assert_int_equal(sl_pending_stats(p).used, 0);
+	sl_pending_close(p);
+}
+
 /* Many threads on few UIDs: never two owners of one. */
 struct crowd {
 	struct sl_pending *p;
@@ -235,6 +271,7 @@ int main(void)
 		cmocka_unit_test(one_owner_then_fifo),
 		cmocka_unit_test(a_winner_is_found_until_settled),
 		cmocka_unit_test(a_full_table_makes_wait_in_order),
+		cmocka_unit_test(a_parked_owner_keeps_its_turn),
 		cmocka_unit_test(never_two_owners),
 		cmocka_unit_test(a_study_under_way_is_not_closed),
 	};

@@ -179,7 +179,8 @@ static void F24_a_version_may_be_of_another_study(void **state)
 	assert_string_equal(rows[1].study_instance_uid.s, "2.2.3.4");
 	assert_true(!rows[0].is_current && rows[1].is_current);
 	sl_index_snapshot(r->storage.index, &snap);
-	assert_true(snap.usage.instances == 1 && snap.usage.versions == 2 && snap.usage.studies == 2);
+	assert_true(
+		snap.usage.instances == 1 && snap.usage.versions == 2 && snap.usage.studies == 2);
 }
 
 /* Sent without waiting: decided in the order of their last parts, each after the one before it is
@@ -221,6 +222,27 @@ static void F24_versions_wait_without_a_buffer(void **state)
 	assert_versions(r, N, N - 1);
 }
 
+/* No version comes forward when the object is deleted: all go. */
+static void F24_a_deletion_takes_every_version(void **state)
+{
+	struct rig *r = *state;
+	struct sl_index_removed removed;
+	struct sl_index_snapshot snap;
+	struct sl_uid u = sl_uid_of(uid);
+	enum sl_status st;
+	r->duplicates = SL_DUP_LATEST;
+	for (int i = 0; i < 3; i++)
+		expect(r, i, SL_VERDICT_STORED, i == 0 ? SL_DUP_NONE : SL_DUP_CHANGED);
+	while ((st = sl_evict_instance(r->storage.evict, &u, &removed)) == SL_E_BUSY)
+		usleep(1000); /* the last one is being moved */
+	assert_int_equal(st, SL_OK);
+	assert_true(removed.instances == 1 && removed.versions == 3 && removed.study_gone);
+	sl_index_snapshot(r->storage.index, &snap);
+	assert_true(snap.usage.instances == 0 && snap.usage.versions == 0 && snap.usage.bytes == 0);
+	assert_int_equal(sl_evict_instance(r->storage.evict, &u, &removed), SL_E_NOTFOUND);
+	expect(r, 1, SL_VERDICT_STORED, SL_DUP_NONE); /* comes again as a first one */
+}
+
 /* Rebuilt from the files, and recovered from a spool: the same rows. */
 static void F24_the_files_alone_say_which_is_current(void **state)
 {
@@ -248,8 +270,8 @@ static void F24_the_files_alone_say_which_is_current(void **state)
 		assert_versions(r, 6, 3);
 		assert_int_equal(list(r, after), 6);
 		for (size_t i = 0; i < 6; i++)
-			assert_true(before[i].seq == after[i].seq &&
-				    before[i].flags == after[i].flags);
+			assert_true(
+				before[i].seq == after[i].seq && before[i].flags == after[i].flags);
 	}
 }
 
@@ -266,6 +288,7 @@ int main(void)
 		TEST(F24_a_version_may_be_of_another_study),
 		TEST(F24_versions_at_once_are_decided_in_their_order),
 		TEST(F24_versions_wait_without_a_buffer),
+		TEST(F24_a_deletion_takes_every_version),
 		TEST(F24_the_files_alone_say_which_is_current),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
