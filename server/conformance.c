@@ -96,8 +96,11 @@ static void print_transfer_syntaxes(FILE *f, const struct sl_nego_policy *policy
 			fprintf(f, "- %s%s, %s\n", rows[i].name, retired(rows[i].retired),
 				rows[i].uid);
 	fputs("\n### N.1.7 Specific Character Sets\n\n"
-	      "Every Specific Character Set (0008,0005) is kept as it came; no text is "
-	      "converted.\n\n",
+	      "Every Specific Character Set (0008,0005) is accepted and kept as it came; no text "
+	      "of an object is changed. The index reads ISO_IR 6, 13, 100, 101, 109, 110, 126, "
+	      "127, 138, 144, 148, 166, 192 and 203, GB18030 and GBK, and by code extensions "
+	      "ISO 2022 IR 58, 87, 149, 159 and the above of single bytes; what a character set "
+	      "does not have is U+FFFD there.\n\n",
 		f);
 }
 

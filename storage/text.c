@@ -372,8 +372,10 @@ static void read_2022(struct sl_wbuf *out, struct sl_cur *in, struct shift *now,
 	else if (c >= 0xA0)
 		cp = set_char(now->g1, in, &n);
 	/* A sender that did not go back to single bytes before a delimiter meant the delimiter. */
-	if (cp == 0 && n == 1 && is_delimiter(c, kind))
+	if (cp == 0 && is_delimiter(c, kind)) {
 		cp = c;
+		n = 1;
+	}
 	put(out, cp);
 	sl_cur_skip(in, n);
 	if (cp == c && is_delimiter(c, kind))

@@ -13,6 +13,7 @@ sl_needs() {
 		build libc6-dev           test -e /usr/include/stdlib.h
 		build cmake               command -v cmake
 		build pkg-config          command -v pkg-config
+		build libc-gconv-modules-extra iconv -f EUC-CN -t UTF-8
 		build libuv1-dev          pkg-config --exists libuv
 		build liblmdb-dev         pkg-config --exists lmdb
 		build zlib1g-dev          pkg-config --exists zlib

@@ -107,9 +107,30 @@ static void jisx0212_and_the_rest_of_Japanese(void **state)
 	(void)state;
 	check(all, "\x1B$(D\x22\x6F\x30\x21\x1B(B^\x1B$(B;3\x1B(B", "™丂^山");
 	check("ISO_IR 13", "a\\b~\xB1", "a\\b‾ｱ"); /* no Yen: it parts values */
-	check("ISO 2022 IR 13\\ISO 2022 IR 87", "\x1B(I12\x1B(Ja", "ｱｲa");
 	/* not in JIS X 0208, but in many names: NEC's row of IBM extensions */
 	check("\\ISO 2022 IR 87", "\x1B$B|b6-\x1B(B", "髙境");
+}
+
+/* Converters of mail write sets in the other half or by older escapes; they mean the same. */
+static void other_designations_are_understood(void **state)
+{
+	static const char *const rows[][2] = {
+		{"\x1B(I12\x1B(Ja~", "ｱｲa‾"},
+		{"\x1B$@;3\x1B(B3", "山3"},
+		{"\x1B$(B;3\x1B(B3", "山3"},
+		{"\x1B$)B\xBB\xB3"
+		 "3",
+			"山3"},
+		{"\x1B$)D\xB0\xA1"
+		 "3",
+			"丂3"},
+		{"\x1B$(CH+\x1B(B3", "홍3"},
+		{"\x1B$A6+\x1B(B3", "东3"},
+		{"\x1B$(A6+\x1B(B3", "东3"},
+	};
+	(void)state;
+	for (size_t i = 0; i < SL_ARRAY_N(rows); i++)
+		check("ISO 2022 IR 6", rows[i][0], rows[i][1]);
 }
 
 /* 5C and 5E are the second byte of many characters; they part nothing there. */
@@ -169,6 +190,7 @@ static void misspelt_terms_are_understood(void **state)
 		{"ISO_IR 101\\ISO_IR 100", "\xB3", "ł"},
 		{"ISO_IR 999\\ISO_IR 100", "\xFC", "ü"},
 		{"ISO 2022 GBK", "\x96\x7C", "東"},
+		{"ISO 2022 GB18030", "\xB6\xAB", "东"},
 		{"ISO 2022 58", "\xB6\xAB", "东"},
 		{"gb2312", "\xB6\xAB", "东"},
 		{"ISO_IR 149", "\xC8\xAB", "홍"},
@@ -350,6 +372,7 @@ int main(void)
 		cmocka_unit_test(C_12_2_single_byte_sets),
 		cmocka_unit_test(annex_H_to_K_examples),
 		cmocka_unit_test(jisx0212_and_the_rest_of_Japanese),
+		cmocka_unit_test(other_designations_are_understood),
 		cmocka_unit_test(second_bytes_are_no_delimiters),
 		cmocka_unit_test(GB18030_four_bytes),
 		cmocka_unit_test(misspelt_terms_are_understood),
