@@ -106,7 +106,9 @@ static void jisx0212_and_the_rest_of_Japanese(void **state)
 	const char *all = "ISO 2022 IR 6\\ISO 2022 IR 87\\ISO 2022 IR 159";
 	(void)state;
 	check(all, "\x1B$(D\x22\x6F\x30\x21\x1B(B^\x1B$(B;3\x1B(B", "™丂^山");
-	check("ISO_IR 13", "a\\b~\xB1", "a\\b‾ｱ"); /* no Yen: it parts values */
+	check("ISO_IR 13", "a\\b~\xB1", "a\\b‾ｱ");            /* no Yen: it parts values */
+	check("ISO 2022 IR 13\\ISO 2022 IR 100", "a~", "a‾"); /* value 1 says what G0 begins with */
+	check("ISO 2022 IR 100\\ISO 2022 IR 13", "a~", "a~");
 	/* not in JIS X 0208, but in many names: NEC's row of IBM extensions */
 	check("\\ISO 2022 IR 87", "\x1B$B|b6-\x1B(B", "髙境");
 }
@@ -133,12 +135,13 @@ static void other_designations_are_understood(void **state)
 		check("ISO 2022 IR 6", rows[i][0], rows[i][1]);
 }
 
-/* 5C and 5E are the second byte of many characters; they part nothing there. */
-static void second_bytes_are_no_delimiters(void **state)
+/* 3D, 5C and 5E are bytes of many characters; they part nothing there. */
+static void bytes_of_pairs_are_no_delimiters(void **state)
 {
 	(void)state;
 	check("GBK", "\x95\x5C\x96\x5E^\xB1\xED", "昞朸^表");
 	check("\\ISO 2022 IR 87", "\x1B$B%=%^\x1B(B^\x1B$B%a\x1B(B", "ソマ^メ");
+	check("\\ISO 2022 IR 87", "\x1B$B=)ED^}\\!\x1B(B^", "秋田漲棔^"); /* first ones neither */
 }
 
 static void GB18030_four_bytes(void **state)
@@ -275,12 +278,17 @@ static void other_bytes_become_replacement_characters(void **state)
 		"a",
 		BAD "a");
 	check("ISO 2022 IR 149", "\xC8\xA0", BAD BAD);
+	check("ISO 2022 IR 149", "\xA0\xB0\xA1", BAD "가");
+	check("ISO 2022 IR 87", "\x1B$B;\x7F", BAD "\x7F");
 	check("GBK", "\x80\xFF\x81", BAD BAD BAD);
 	check("GB18030", "\x81\x30\x81", BAD "0" BAD);
 	check("GB18030", "\x81\x30\x81\x7F", BAD "0" BAD "\x7F");
 	check("GB18030", "\x81\x7F", BAD "\x7F");
+	check("GB18030", "\x81\x30\xFF\x30", BAD "0" BAD "0");
 	/* PS3.5 6.1.2.3 says UTF-8; overlong, surrogate, too large and cut are not (RFC 3629). */
 	check("ISO_IR 192", "\xC0\xAF", BAD BAD);
+	check("ISO_IR 192", "\xE0\x9F\xBF", BAD BAD BAD);
+	check("ISO_IR 192", "\xF0\x8F\xBF\xBF", BAD BAD BAD BAD);
 	check("ISO_IR 192", "\xED\xA0\x80", BAD BAD BAD);
 	check("ISO_IR 192", "\xF4\x90\x80\x80", BAD BAD BAD BAD);
 	check("ISO_IR 192", "a\xE5\xB1", "a" BAD BAD);
@@ -373,7 +381,7 @@ int main(void)
 		cmocka_unit_test(annex_H_to_K_examples),
 		cmocka_unit_test(jisx0212_and_the_rest_of_Japanese),
 		cmocka_unit_test(other_designations_are_understood),
-		cmocka_unit_test(second_bytes_are_no_delimiters),
+		cmocka_unit_test(bytes_of_pairs_are_no_delimiters),
 		cmocka_unit_test(GB18030_four_bytes),
 		cmocka_unit_test(misspelt_terms_are_understood),
 		cmocka_unit_test(silent_charsets_are_the_callers_to_decide),

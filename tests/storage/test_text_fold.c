@@ -52,6 +52,7 @@ static void case_and_accents_do_not_matter(void **state)
 		{"ΔΙΟΝΥΣΙΟΣ", "διονυσιοσ"},
 		{"ᾳ", "αι"},
 		{"Пётр Андрей", "петр андреи"},
+		{"а\u0483", "а"},
 		{"שָׁלוֹם", "שלום"},
 		{"مُحَمَّد آل", "محمد ال"},
 	};
@@ -87,6 +88,9 @@ static void other_letters_stay(void **state)
 		check(NO_GROUP, rows[i], rows[i]);
 	check(NO_GROUP, "か\u3099", "が");
 	check(NO_GROUP, "\u1112\u1169\u11BC", "홍");
+	/* in the one order and form that is canonical */
+	check(NO_GROUP, "ก\u0E48\u0E38", "ก\u0E38\u0E48");
+	check(NO_GROUP, "\u0958", "\u0915\u093C");
 }
 
 static void spaces_and_controls(void **state)
@@ -137,6 +141,10 @@ static void what_is_not_utf8_is_replaced(void **state)
 	check(NO_GROUP, "\xED\xA0\x80", "\uFFFD\uFFFD\uFFFD");
 	check(NO_GROUP, "\xE5\xB1", "\uFFFD\uFFFD");
 	check(NO_GROUP, "\xF4\x90\x80\x80", "\uFFFD\uFFFD\uFFFD\uFFFD");
+	/* what lies behind the value is not looked at */
+	char out[8];
+	assert_int_equal(fold(out, sizeof(out), "é", 1, NO_GROUP), 3);
+	assert_memory_equal(out, "\uFFFD", 3);
 }
 
 static void a_key_ends_on_a_character_border(void **state)
@@ -181,6 +189,10 @@ static void the_longest_values(void **state)
 	assert_true(fold(out, sizeof(out), in, sizeof(in), NO_GROUP) > 1024);
 	for (size_t i = 0; i < sizeof(in); i += 2)
 		memcpy(in + i, "\xC3\x9F", 2); /* sharp s */
+	assert_int_equal(fold(out, sizeof(out), in, sizeof(in), NO_GROUP), 1024);
+	for (size_t i = 1; i + 1 < sizeof(in); i += 2)
+		memcpy(in + i, "\xC3\xA6", 2); /* ae, from the odd place on */
+	in[0] = 'x';
 	assert_int_equal(fold(out, sizeof(out), in, sizeof(in), NO_GROUP), 1024);
 }
 
