@@ -133,11 +133,11 @@ static enum accepted refuse_without_descriptor(struct sl_listen *acceptor, int f
 		return CANNOT;
 	close(acceptor->reserved_fd);
 	int conn = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (conn >= 0) {
-		sl_stats_add(&acceptor->server->stats->rejected_congested, 1);
+	if (conn >= 0)
 		close(conn);
-	}
 	acceptor->reserved_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (conn >= 0)
+		sl_stats_add(&acceptor->server->stats->rejected_congested, 1);
 	return conn >= 0 ? ACCEPTED : CANNOT;
 }
 

@@ -271,6 +271,22 @@ static inline void associate(int fd)
 	assert_int_equal(hear_pdu(fd, &h), SL_PDU_ASSOCIATE_AC);
 }
 
+/* The same where slots were short a moment ago: a peer sees its end before the slot is free again, so a
+ * newcomer may be closed and, as any peer would, tries again. */
+static inline int dial_until_associated(struct node *n)
+{
+	static _Thread_local struct heard h;
+	for (;;) {
+		int fd = dial(n);
+		struct wire rq = rq_to("SLUICE");
+		bool is_said = try_say(fd, rq.p, rq.n);
+		wire_free(&rq);
+		if (is_said && hear_pdu(fd, &h) == SL_PDU_ASSOCIATE_AC)
+			return fd;
+		close(fd);
+	}
+}
+
 static inline int dial_and_associate(struct node *n)
 {
 	int fd = dial(n);
