@@ -21,7 +21,7 @@
 
 #define SL_INDEX_TEXT_MAX \
 	3072 /* bytes: each value of a patient and a study, 3 bytes for each sent */
-#define SL_INDEX_CURSOR_MAX   128       /* bytes of a page cursor */
+#define SL_INDEX_CURSOR_MAX   192       /* bytes of a page cursor */
 #define SL_INDEX_MODALITIES   8         /* distinct modalities a study row names */
 #define SL_INDEX_MODALITY_MAX 16        /* bytes of one; PS3.3 C.7.3.1.1.1 */
 #define SL_INDEX_NO_NUMBER    INT64_MIN /* instance_number absent or not an integer */
@@ -158,6 +158,9 @@ struct sl_index_report {
 		[160]; /* the first of them: names the row by its UID or number, no patient data */
 };
 
+struct sl_index_query; /* index_find.h */
+struct sl_index_plan;
+
 struct sl_index;        /* the first member of an implementation's own struct */
 struct sl_index_reader; /* one per reading thread; likewise */
 
@@ -207,6 +210,10 @@ struct sl_index_ops {
 		struct sl_index_arrival *out, size_t *n, struct sl_diag *diag);
 	enum sl_status (*list_tombstones)(struct sl_index_reader *rd, uint64_t *after_seq,
 		struct sl_index_tombstone *out, size_t *n, struct sl_diag *diag);
+	/* index_find.h; out: *n rows of the level, *n 0: the plan alone */
+	enum sl_status (*find)(struct sl_index_reader *rd, enum sl_attr_level level,
+		const struct sl_index_query *q, struct sl_index_cursor *at, void *out, size_t *n,
+		struct sl_index_plan *plan, struct sl_diag *diag);
 };
 
 struct sl_index {

@@ -160,6 +160,7 @@ static const struct sl_index_ops ops = {
 	.list_versions = sl_index_lmdb_list_versions,
 	.list_arrivals = sl_index_lmdb_list_arrivals,
 	.list_tombstones = sl_index_lmdb_list_tombstones,
+	.find = sl_index_lmdb_find,
 };
 
 enum sl_status sl_index_lmdb_open(

@@ -14,6 +14,7 @@ struct check {
 	struct sl_index_txn *t;
 	struct sl_index_report *report;
 	MDB_cursor *series, *instances; /* walk along with the studies */
+	struct sl_index_lmdb_keys keys; /* counts the entries the rows must have */
 };
 
 /* One thing wrong; a failure of LMDB itself ends the check by its status. */
@@ -44,6 +45,17 @@ static enum sl_status next_of(struct check *c, MDB_cursor *cursor, MDB_cursor_op
 	if (rc == MDB_NOTFOUND || !sl_index_lmdb_is_below(key, prefix))
 		return SL_END;
 	return SL_OK;
+}
+
+/* A row's entries among the ordered keys are there. As many entries as rows have, each of them there:
+ * no entry is without its row. */
+static enum sl_status check_keys(
+	struct check *c, enum sl_status st, const char *kind, const char *name)
+{
+	if (c->keys.missing > 0 || st == SL_E_CORRUPT)
+		wrong(c, "%s %s lacks an ordered key", kind, name);
+	c->keys.missing = 0;
+	return is_failure(st) ? st : SL_OK;
 }
 
 static void add(struct sl_index_counts *sum, const struct sl_index_counts *n)
@@ -112,7 +124,8 @@ static enum sl_status check_instance(struct check *c, const struct sl_index_row_
 }
 
 static enum sl_status check_series(struct check *c, uint64_t study, uint64_t no,
-	const struct sl_index_row_series *row, struct sl_index_counts *study_sum)
+	const struct sl_index_row_study *above, const struct sl_index_row_series *row,
+	struct sl_index_counts *study_sum)
 {
 	uint8_t kb[2 * SL_LMDB_KEY_UINT_MAX];
 	struct sl_wbuf prefix = sl_wbuf_of(kb, sizeof(kb));
@@ -125,6 +138,10 @@ static enum sl_status check_series(struct check *c, uint64_t study, uint64_t no,
 		return st;
 	if (st != SL_OK || named != no)
 		wrong(c, "series %s is not where its UID leads", row->uid.s);
+	st = check_keys(c, sl_index_lmdb_keys_of_series(&c->keys, study, no, above, row), "series",
+		row->uid.s);
+	if (is_failure(st))
+		return st;
 	sl_lmdb_key_put_uint(&prefix, study);
 	sl_lmdb_key_put_uint(&prefix, no);
 	while ((st = next_of(c, c->instances, op, &prefix, &key, &value)) == SL_OK) {
@@ -179,7 +196,7 @@ static enum sl_status check_children(
 			wrong(c, "a series row of study %s does not decode", row->uid.s);
 			continue;
 		}
-		st = check_series(c, no, series_no, &series, &sum);
+		st = check_series(c, no, series_no, row, &series, &sum);
 		if (st != SL_OK)
 			return st;
 		if (series.text.len[SL_ATTR_MODALITY] > 0)
@@ -231,6 +248,9 @@ static enum sl_status check_study(struct check *c, MDB_val key, MDB_val value)
 	if (st != SL_OK || named != no)
 		wrong(c, "study %s is not where its UID leads", row.uid.s);
 	st = check_arrival(c, no, &row);
+	if (!is_failure(st))
+		st = check_keys(
+			c, sl_index_lmdb_keys_of_study(&c->keys, no, &row), "study", row.uid.s);
 	if (is_failure(st))
 		return st;
 	st = sl_index_lmdb_get_patient(c->t, row.patient, &patient);
@@ -281,6 +301,12 @@ static enum sl_status check_patients(struct check *c, MDB_cursor *patients)
 		if (found != SL_OK || named != no)
 			wrong(c, "patient number %llu is not where its key leads",
 				(unsigned long long)no);
+		char number[24];
+		snprintf(number, sizeof(number), "%llu", (unsigned long long)no);
+		found = check_keys(
+			c, sl_index_lmdb_keys_of_patient(&c->keys, no, &row), "patient", number);
+		if (is_failure(found))
+			return found;
 		c->report->counted.conflicts += (row.flags & SL_INDEX_ROW_CONFLICT) != 0;
 		studies += row.studies_n;
 	}
@@ -308,6 +334,7 @@ static enum sl_status check_sizes(struct check *c)
 		{SL_TREE_INSTANCE, "instance rows", u->versions},
 		{SL_TREE_UID, "instance UIDs", u->instances},
 		{SL_TREE_VERSION, "versions behind", u->versions - u->instances},
+		{SL_TREE_KEY, "ordered keys", c->keys.entries},
 	};
 	for (size_t i = 0; i < SL_ARRAY_N(sizes); i++) {
 		MDB_stat stat;
@@ -345,7 +372,8 @@ enum sl_status sl_index_lmdb_check(
 {
 	struct sl_index_lmdb *ix = sl_index_lmdb_of(base);
 	struct sl_index_txn t = {.ix = ix, .diag = diag};
-	struct check c = {.t = &t, .report = report};
+	struct check c = {
+		.t = &t, .report = report, .keys = {.t = &t, .what = SL_INDEX_LMDB_KEYS_CHECK}};
 	MDB_cursor *studies = NULL, *patients = NULL;
 	memset(report, 0, sizeof(*report));
 	int rc = mdb_txn_begin(ix->env, NULL, MDB_RDONLY, &t.txn);

@@ -24,8 +24,9 @@ enum {
 	META_BYTES = 2 * 4096,  /* LMDB's two first pages, at the least */
 	HEADROOM_MIN = 64,      /* ...but what one removal copies, twice */
 	PAGES_AN_OBJECT =
-		2, /* what a reservation promises: rows of a new patient, study and series at
-			      * their caps fit in two pages, an ordinary instance takes 1/30 of one */
+		3, /* what a reservation promises: rows of a new patient, study and series at
+		    * their caps, with their keys, fit in three pages; an ordinary instance takes
+		    * 1/30 of one */
 };
 
 static const char *const tree_names[SL_TREE_N] = {
@@ -42,6 +43,7 @@ static const char *const tree_names[SL_TREE_N] = {
 	[SL_TREE_TOMBSTONE] = "tombstone",
 	[SL_TREE_ARRIVAL] = "arrival",
 	[SL_TREE_VERSION] = "version",
+	[SL_TREE_KEY] = "key",
 };
 
 const char *sl_index_lmdb_unsafe_fs(unsigned long statfs_type)
@@ -235,7 +237,9 @@ static enum sl_status upgrade_from_2(struct sl_index_txn *t)
 static enum sl_status upgrade(struct sl_index_txn *t, uint32_t schema)
 {
 	enum sl_status st = schema < 2 ? upgrade_from_1(t) : SL_OK;
-	return st == SL_OK && schema < 3 ? upgrade_from_2(t) : st;
+	if (st == SL_OK && schema < 3)
+		st = upgrade_from_2(t);
+	return st == SL_OK && schema < 4 ? sl_index_lmdb_add_keys(t) : st;
 }
 
 static enum sl_status put_schema(struct sl_index_txn *t, const struct sl_wbuf *key)

@@ -7,6 +7,10 @@
  *   index_lmdb_version.c which version of a UID is current
  *   index_lmdb_remove.c  removals and tombstones
  *   index_lmdb_read.c    readers: lookups and pages
+ *   index_lmdb_keys.c    the ordered keys of rows
+ *   index_lmdb_plan.c    which key a query is answered by
+ *   index_lmdb_entry.c   stepping through that key
+ *   index_lmdb_find.c    looking at the rows it leads to, filling pages
  *   index_lmdb_check.c   the full recount
  * Only these include lmdb.h. SPDX-License-Identifier: Apache-2.0 */
 #pragma once
@@ -15,11 +19,15 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "storage/index_key.h"
 #include "storage/index_lmdb.h"
+#include "storage/index_match.h"
 #include "storage/index_row.h"
 #include "storage/lmdb_key.h"
 
-#define SL_INDEX_LMDB_SCHEMA 3 /* 1: without SL_TREE_ARRIVAL; 2: without SL_TREE_VERSION */
+#define SL_INDEX_LMDB_SCHEMA \
+	4 /* 1: without SL_TREE_ARRIVAL; 2: without SL_TREE_VERSION; 3: without SL_TREE_KEY */
+#define SL_INDEX_VALUE_MAX 768 /* bytes of one value in UTF-8 */
 
 /* key -> value. "place" is study number, series number, ordinal (index_row.h). */
 enum sl_index_lmdb_tree {
@@ -36,6 +44,7 @@ enum sl_index_lmdb_tree {
 	SL_TREE_TOMBSTONE,   /* seq -> tombstone row */
 	SL_TREE_ARRIVAL,     /* last seq of a study -> study: the order of eviction */
 	SL_TREE_VERSION,     /* UID, end mark, seq -> place of a version that is not current */
+	SL_TREE_KEY,         /* entries of index_key.h -> nothing */
 	SL_TREE_N
 };
 
@@ -45,6 +54,7 @@ struct sl_index_lmdb_batch {
 	bool has_study, has_series;                             /* the rows below are loaded... */
 	bool is_patient_dirty, is_study_dirty, is_series_dirty; /* ...and differ from the tree's */
 	uint64_t study_no, series_no;
+	bool is_new[SL_LEVEL_INSTANCE];      /* by level: values came in that may have keys */
 	uint64_t arrival;                    /* the study's key in SL_TREE_ARRIVAL; 0 = none yet */
 	struct sl_index_row_patient patient; /* of the study's patient number */
 	struct sl_index_row_study study;
@@ -85,6 +95,19 @@ struct sl_index_txn {
 	struct sl_diag *diag;            /* may be NULL */
 	struct sl_index_row_state state; /* write transactions: becomes ix->state by the commit */
 };
+
+/* One read transaction, kept and renewed, and a cursor for each tree that is walked. */
+struct sl_index_lmdb_reader {
+	struct sl_index_reader base;
+	MDB_txn *txn; /* reset between calls */
+	MDB_cursor *cursor[SL_TREE_N];
+	struct sl_index_lmdb_finder *finder; /* what one find works on */
+};
+
+static inline struct sl_index_lmdb_reader *sl_index_lmdb_reader_of(struct sl_index_reader *base)
+{
+	return sl_container_of(base, struct sl_index_lmdb_reader, base);
+}
 
 static inline struct sl_index_lmdb *sl_index_lmdb_of(struct sl_index *ix)
 {
@@ -211,9 +234,64 @@ SL_MUST enum sl_status sl_index_lmdb_put_word(
 SL_MUST enum sl_status sl_index_lmdb_get_word(
 	struct sl_index_txn *t, uint32_t no, char *out, size_t cap, size_t *n);
 
+/* Puts an entry of SL_TREE_KEY; one that is there stays. */
+SL_MUST enum sl_status sl_index_lmdb_put_key(struct sl_index_txn *t, const struct sl_wbuf *key);
+
+/* One of a row's values, which is there, in UTF-8: appended to *w. */
+SL_MUST enum sl_status sl_index_lmdb_read_value(struct sl_index_txn *t,
+	const struct sl_index_row_text *row, enum sl_attr a, struct sl_wbuf *w);
+
 /* A row's texts in UTF-8, appended to *out. */
 SL_MUST enum sl_status sl_index_lmdb_read_text(
 	struct sl_index_txn *t, const struct sl_index_row_text *row, struct sl_index_text *out);
+
+/* ---- index_lmdb_keys.c */
+enum sl_index_lmdb_keys_what {
+	SL_INDEX_LMDB_KEYS_PUT, /* those that are there stay */
+	SL_INDEX_LMDB_KEYS_DEL, /* one that is not there is damage */
+	SL_INDEX_LMDB_KEYS_CHECK
+};
+
+/* What to do with the entries of rows, and how many there were. */
+struct sl_index_lmdb_keys {
+	struct sl_index_txn *t;
+	enum sl_index_lmdb_keys_what what;
+	uint64_t entries, missing;
+};
+
+SL_MUST enum sl_status sl_index_lmdb_keys_of_patient(
+	struct sl_index_lmdb_keys *k, uint64_t no, const struct sl_index_row_patient *row);
+SL_MUST enum sl_status sl_index_lmdb_keys_of_study(
+	struct sl_index_lmdb_keys *k, uint64_t no, const struct sl_index_row_study *row);
+SL_MUST enum sl_status sl_index_lmdb_keys_of_series(struct sl_index_lmdb_keys *k, uint64_t study_no,
+	uint64_t series_no, const struct sl_index_row_study *study,
+	const struct sl_index_row_series *row);
+
+/* Of all series of a study, as they are in the tree. */
+SL_MUST enum sl_status sl_index_lmdb_keys_below(
+	struct sl_index_lmdb_keys *k, uint64_t no, const struct sl_index_row_study *study);
+
+/* Puts the entries of all rows: the upgrade of an index that has none. */
+SL_MUST enum sl_status sl_index_lmdb_add_keys(struct sl_index_txn *t);
+
+/* The texts under which a name is found, each once; how many. */
+size_t sl_index_lmdb_name_texts(
+	const char *utf8, size_t n, struct sl_index_key_text out[SL_INDEX_GROUPS]);
+
+/* ---- index_lmdb_find.c: freed by free(); NULL without memory */
+struct sl_index_lmdb_finder *sl_index_lmdb_finder_new(void);
+
+/* ---- index_lmdb_read.c: a reader's transaction; rows as the seam shows them */
+SL_MUST enum sl_status sl_index_lmdb_read_begin(
+	struct sl_index_lmdb_reader *rd, struct sl_index_txn *t, struct sl_diag *diag);
+enum sl_status sl_index_lmdb_read_end(struct sl_index_lmdb_reader *rd, enum sl_status st);
+SL_MUST enum sl_status sl_index_lmdb_show_instance(struct sl_index_txn *t,
+	const struct sl_index_row_instance *row, const struct sl_uid *study,
+	const struct sl_index_row_series *series, struct sl_index_instance *out);
+SL_MUST enum sl_status sl_index_lmdb_show_series(struct sl_index_txn *t, const struct sl_uid *study,
+	const struct sl_index_row_series *row, struct sl_index_series *out);
+SL_MUST enum sl_status sl_index_lmdb_show_study(
+	struct sl_index_txn *t, const struct sl_index_row_study *row, struct sl_index_study *out);
 
 /* ---- the seam's functions, by file */
 enum sl_status sl_index_lmdb_put_batch(struct sl_index *base,
@@ -250,3 +328,6 @@ enum sl_status sl_index_lmdb_list_arrivals(struct sl_index_reader *base, uint64_
 	struct sl_index_arrival *out, size_t *n, struct sl_diag *diag);
 enum sl_status sl_index_lmdb_list_tombstones(struct sl_index_reader *base, uint64_t *after_seq,
 	struct sl_index_tombstone *out, size_t *n, struct sl_diag *diag);
+enum sl_status sl_index_lmdb_find(struct sl_index_reader *base, enum sl_attr_level level,
+	const struct sl_index_query *q, struct sl_index_cursor *at, void *out, size_t *n,
+	struct sl_index_plan *plan, struct sl_diag *diag);

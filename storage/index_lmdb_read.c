@@ -8,28 +8,19 @@
 
 #include <stdlib.h>
 
-struct reader {
-	struct sl_index_reader base;
-	MDB_txn *txn; /* reset between calls */
-	MDB_cursor *cursor[SL_TREE_N];
-};
-
 static const enum sl_index_lmdb_tree walked[] = {SL_TREE_STUDY, SL_TREE_SERIES, SL_TREE_SERIES_UID,
-	SL_TREE_INSTANCE, SL_TREE_TOMBSTONE, SL_TREE_ARRIVAL, SL_TREE_VERSION};
-
-static struct reader *reader_of(struct sl_index_reader *base)
-{
-	return sl_container_of(base, struct reader, base);
-}
+	SL_TREE_INSTANCE, SL_TREE_TOMBSTONE, SL_TREE_ARRIVAL, SL_TREE_VERSION, SL_TREE_PATIENT,
+	SL_TREE_KEY};
 
 void sl_index_lmdb_close_reader(struct sl_index_reader *base)
 {
-	struct reader *rd = reader_of(base);
+	struct sl_index_lmdb_reader *rd = sl_index_lmdb_reader_of(base);
 	for (size_t i = 0; i < SL_TREE_N; i++)
 		if (rd->cursor[i] != NULL)
 			mdb_cursor_close(rd->cursor[i]);
 	if (rd->txn != NULL)
 		mdb_txn_abort(rd->txn);
+	free(rd->finder);
 	free(rd);
 }
 
@@ -37,11 +28,16 @@ enum sl_status sl_index_lmdb_open_reader(
 	struct sl_index *base, struct sl_index_reader **out, struct sl_diag *diag)
 {
 	struct sl_index_lmdb *ix = sl_index_lmdb_of(base);
-	struct reader *rd = calloc(1, sizeof(*rd));
+	struct sl_index_lmdb_reader *rd = calloc(1, sizeof(*rd));
 	*out = NULL;
 	if (rd == NULL)
 		return sl_fail(diag, SL_E_NOMEM, 0, "index/reader", "out of memory");
 	rd->base.index = base;
+	rd->finder = sl_index_lmdb_finder_new();
+	if (rd->finder == NULL) {
+		free(rd);
+		return sl_fail(diag, SL_E_NOMEM, 0, "index/reader", "out of memory");
+	}
 	int rc = mdb_txn_begin(ix->env, NULL, MDB_RDONLY, &rd->txn);
 	for (size_t i = 0; i < SL_ARRAY_N(walked) && rc == 0; i++)
 		rc = mdb_cursor_open(rd->txn, ix->tree[walked[i]], &rd->cursor[walked[i]]);
@@ -54,14 +50,15 @@ enum sl_status sl_index_lmdb_open_reader(
 	return SL_OK;
 }
 
-static enum sl_status begin(struct reader *rd, struct sl_index_txn *t, struct sl_diag *diag)
+enum sl_status sl_index_lmdb_read_begin(
+	struct sl_index_lmdb_reader *rd, struct sl_index_txn *t, struct sl_diag *diag)
 {
 	*t = (struct sl_index_txn){
 		.ix = sl_index_lmdb_of(rd->base.index), .txn = rd->txn, .diag = diag};
 	return sl_index_lmdb_error(mdb_txn_renew(rd->txn), "lmdb/renew", diag);
 }
 
-static enum sl_status end(struct reader *rd, enum sl_status st)
+enum sl_status sl_index_lmdb_read_end(struct sl_index_lmdb_reader *rd, enum sl_status st)
 {
 	mdb_txn_reset(rd->txn);
 	return st;
@@ -84,6 +81,25 @@ static enum sl_status show_word(struct sl_index_txn *t, uint32_t no, struct sl_u
 	return st;
 }
 
+enum sl_status sl_index_lmdb_show_instance(struct sl_index_txn *t,
+	const struct sl_index_row_instance *row, const struct sl_uid *study,
+	const struct sl_index_row_series *series, struct sl_index_instance *out)
+{
+	out->study_instance_uid = *study;
+	out->series_instance_uid = series->uid;
+	out->sop_instance_uid = row->uid;
+	out->seq = row->seq;
+	out->dataset_len = row->dataset_len;
+	out->file_len = row->file_len;
+	out->instance_number = row->instance_number;
+	out->frames = row->frames;
+	out->flags = row->flags;
+	out->is_current = !row->is_behind;
+	out->volume = series->volume;
+	enum sl_status st = show_word(t, row->sop_class, &out->sop_class_uid);
+	return st == SL_OK ? show_word(t, row->transfer_syntax, &out->transfer_syntax_uid) : st;
+}
+
 static enum sl_status show_instance(struct sl_index_txn *t, struct sl_cur c,
 	const struct sl_uid *study, const struct sl_index_row_series *series,
 	struct sl_index_instance *out)
@@ -91,22 +107,10 @@ static enum sl_status show_instance(struct sl_index_txn *t, struct sl_cur c,
 	struct sl_index_row_instance row;
 	if (sl_index_row_instance(c, &series->uid, &row) != SL_OK)
 		return sl_index_lmdb_corrupt("index/instance", t->diag);
-	out->study_instance_uid = *study;
-	out->series_instance_uid = series->uid;
-	out->sop_instance_uid = row.uid;
-	out->seq = row.seq;
-	out->dataset_len = row.dataset_len;
-	out->file_len = row.file_len;
-	out->instance_number = row.instance_number;
-	out->frames = row.frames;
-	out->flags = row.flags;
-	out->is_current = !row.is_behind;
-	out->volume = series->volume;
-	enum sl_status st = show_word(t, row.sop_class, &out->sop_class_uid);
-	return st == SL_OK ? show_word(t, row.transfer_syntax, &out->transfer_syntax_uid) : st;
+	return sl_index_lmdb_show_instance(t, &row, study, series, out);
 }
 
-static enum sl_status show_series(struct sl_index_txn *t, const struct sl_uid *study,
+enum sl_status sl_index_lmdb_show_series(struct sl_index_txn *t, const struct sl_uid *study,
 	const struct sl_index_row_series *row, struct sl_index_series *out)
 {
 	out->study_instance_uid = *study;
@@ -118,7 +122,7 @@ static enum sl_status show_series(struct sl_index_txn *t, const struct sl_uid *s
 	return sl_index_lmdb_read_text(t, &row->text, &out->text);
 }
 
-static enum sl_status show_study(
+enum sl_status sl_index_lmdb_show_study(
 	struct sl_index_txn *t, const struct sl_index_row_study *row, struct sl_index_study *out)
 {
 	struct sl_index_row_patient patient;
@@ -169,31 +173,32 @@ static enum sl_status find_instance(
 enum sl_status sl_index_lmdb_locate_instance(struct sl_index_reader *base, const struct sl_uid *uid,
 	struct sl_index_instance *out, struct sl_diag *diag)
 {
-	struct reader *rd = reader_of(base);
+	struct sl_index_lmdb_reader *rd = sl_index_lmdb_reader_of(base);
 	struct sl_index_txn t;
-	enum sl_status st = begin(rd, &t, diag);
-	return st == SL_OK ? end(rd, find_instance(&t, uid, out)) : st;
+	enum sl_status st = sl_index_lmdb_read_begin(rd, &t, diag);
+	return st == SL_OK ? sl_index_lmdb_read_end(rd, find_instance(&t, uid, out)) : st;
 }
 
 enum sl_status sl_index_lmdb_locate_study(struct sl_index_reader *base, const struct sl_uid *uid,
 	struct sl_index_study *out, struct sl_diag *diag)
 {
-	struct reader *rd = reader_of(base);
+	struct sl_index_lmdb_reader *rd = sl_index_lmdb_reader_of(base);
 	struct sl_index_txn t;
 	struct sl_index_row_study row;
 	uint64_t no;
-	enum sl_status st = begin(rd, &t, diag);
+	enum sl_status st = sl_index_lmdb_read_begin(rd, &t, diag);
 	if (st != SL_OK)
 		return st;
 	st = sl_index_lmdb_find_study(&t, uid, &no);
 	if (st == SL_OK)
 		st = must(&t, sl_index_lmdb_get_study(&t, no, &row), "index/study");
-	return end(rd, st == SL_OK ? show_study(&t, &row, out) : st);
+	return sl_index_lmdb_read_end(
+		rd, st == SL_OK ? sl_index_lmdb_show_study(&t, &row, out) : st);
 }
 
 /* The first study that has a series of that UID. */
-static enum sl_status first_study_of(
-	struct reader *rd, struct sl_index_txn *t, const struct sl_uid *series, uint64_t *study_no)
+static enum sl_status first_study_of(struct sl_index_lmdb_reader *rd, struct sl_index_txn *t,
+	const struct sl_uid *series, uint64_t *study_no)
 {
 	uint8_t kb[SL_LMDB_KEY_UID_MAX];
 	struct sl_wbuf prefix = sl_wbuf_of(kb, sizeof(kb));
@@ -216,12 +221,12 @@ static enum sl_status first_study_of(
 enum sl_status sl_index_lmdb_locate_series(struct sl_index_reader *base, const struct sl_uid *study,
 	const struct sl_uid *series, struct sl_index_series *out, struct sl_diag *diag)
 {
-	struct reader *rd = reader_of(base);
+	struct sl_index_lmdb_reader *rd = sl_index_lmdb_reader_of(base);
 	struct sl_index_txn t;
 	struct sl_index_row_study study_row;
 	struct sl_index_row_series row;
 	uint64_t study_no, series_no;
-	enum sl_status st = begin(rd, &t, diag);
+	enum sl_status st = sl_index_lmdb_read_begin(rd, &t, diag);
 	if (st != SL_OK)
 		return st;
 	st = study != NULL ? sl_index_lmdb_find_study(&t, study, &study_no)
@@ -233,7 +238,8 @@ enum sl_status sl_index_lmdb_locate_series(struct sl_index_reader *base, const s
 	if (st == SL_OK)
 		st = must(&t, sl_index_lmdb_get_series(&t, study_no, series_no, &row),
 			"index/series");
-	return end(rd, st == SL_OK ? show_series(&t, &study_row.uid, &row, out) : st);
+	return sl_index_lmdb_read_end(
+		rd, st == SL_OK ? sl_index_lmdb_show_series(&t, &study_row.uid, &row, out) : st);
 }
 
 /* ---- pages ------------------------------------------------------------------------------------- */
@@ -256,8 +262,9 @@ static enum sl_status check_row(struct walk *w, int rc)
 }
 
 /* SL_OK and the first row behind *at (of length 0: the first row), or SL_END. */
-static enum sl_status walk_first(struct walk *w, struct reader *rd, enum sl_index_lmdb_tree tree,
-	const struct sl_wbuf *prefix, const struct sl_index_cursor *at)
+static enum sl_status walk_first(struct walk *w, struct sl_index_lmdb_reader *rd,
+	enum sl_index_lmdb_tree tree, const struct sl_wbuf *prefix,
+	const struct sl_index_cursor *at)
 {
 	bool has_seen = at->len > 0;
 	w->cursor = rd->cursor[tree];
@@ -297,12 +304,12 @@ static enum sl_status page_end(enum sl_status st, size_t filled, size_t *n)
 enum sl_status sl_index_lmdb_list_studies(struct sl_index_reader *base, struct sl_index_cursor *at,
 	struct sl_index_study *out, size_t *n, struct sl_diag *diag)
 {
-	struct reader *rd = reader_of(base);
+	struct sl_index_lmdb_reader *rd = sl_index_lmdb_reader_of(base);
 	struct sl_index_txn t;
 	struct walk w = {.t = &t};
 	struct sl_wbuf all = {0};
 	size_t i = 0;
-	enum sl_status st = begin(rd, &t, diag);
+	enum sl_status st = sl_index_lmdb_read_begin(rd, &t, diag);
 	if (st != SL_OK)
 		return st;
 	st = walk_first(&w, rd, SL_TREE_STUDY, &all, at);
@@ -311,27 +318,27 @@ enum sl_status sl_index_lmdb_list_studies(struct sl_index_reader *base, struct s
 		if (sl_index_row_study(sl_cur_of(w.value.mv_data, w.value.mv_size), &row) != SL_OK)
 			st = sl_index_lmdb_corrupt("index/study", diag);
 		else
-			st = show_study(&t, &row, &out[i]);
+			st = sl_index_lmdb_show_study(&t, &row, &out[i]);
 		if (st != SL_OK)
 			break;
 		walk_shown(&w, at);
 		if (++i < *n)
 			st = walk_next(&w);
 	}
-	return end(rd, page_end(st, i, n));
+	return sl_index_lmdb_read_end(rd, page_end(st, i, n));
 }
 
 enum sl_status sl_index_lmdb_list_series(struct sl_index_reader *base, const struct sl_uid *study,
 	struct sl_index_cursor *at, struct sl_index_series *out, size_t *n, struct sl_diag *diag)
 {
-	struct reader *rd = reader_of(base);
+	struct sl_index_lmdb_reader *rd = sl_index_lmdb_reader_of(base);
 	struct sl_index_txn t;
 	struct walk w = {.t = &t};
 	uint8_t kb[SL_LMDB_KEY_UINT_MAX];
 	struct sl_wbuf prefix = sl_wbuf_of(kb, sizeof(kb));
 	uint64_t study_no;
 	size_t i = 0;
-	enum sl_status st = begin(rd, &t, diag);
+	enum sl_status st = sl_index_lmdb_read_begin(rd, &t, diag);
 	if (st != SL_OK)
 		return st;
 	st = sl_index_lmdb_find_study(&t, study, &study_no);
@@ -344,21 +351,21 @@ enum sl_status sl_index_lmdb_list_series(struct sl_index_reader *base, const str
 		if (sl_index_row_series(sl_cur_of(w.value.mv_data, w.value.mv_size), &row) != SL_OK)
 			st = sl_index_lmdb_corrupt("index/series", diag);
 		else
-			st = show_series(&t, study, &row, &out[i]);
+			st = sl_index_lmdb_show_series(&t, study, &row, &out[i]);
 		if (st != SL_OK)
 			break;
 		walk_shown(&w, at);
 		if (++i < *n)
 			st = walk_next(&w);
 	}
-	return end(rd, page_end(st, i, n));
+	return sl_index_lmdb_read_end(rd, page_end(st, i, n));
 }
 
 enum sl_status sl_index_lmdb_list_instances(struct sl_index_reader *base,
 	const struct sl_uid *study, const struct sl_uid *series, struct sl_index_cursor *at,
 	struct sl_index_instance *out, size_t *n, struct sl_diag *diag)
 {
-	struct reader *rd = reader_of(base);
+	struct sl_index_lmdb_reader *rd = sl_index_lmdb_reader_of(base);
 	struct sl_index_txn t;
 	struct walk w = {.t = &t};
 	struct sl_index_row_series series_row;
@@ -366,7 +373,7 @@ enum sl_status sl_index_lmdb_list_instances(struct sl_index_reader *base,
 	struct sl_wbuf prefix = sl_wbuf_of(kb, sizeof(kb));
 	uint64_t study_no, series_no;
 	size_t i = 0;
-	enum sl_status st = begin(rd, &t, diag);
+	enum sl_status st = sl_index_lmdb_read_begin(rd, &t, diag);
 	if (st != SL_OK)
 		return st;
 	st = sl_index_lmdb_find_study(&t, study, &study_no);
@@ -389,7 +396,7 @@ enum sl_status sl_index_lmdb_list_instances(struct sl_index_reader *base,
 		if (++i < *n)
 			st = walk_next(&w);
 	}
-	return end(rd, page_end(st, i, n));
+	return sl_index_lmdb_read_end(rd, page_end(st, i, n));
 }
 
 /* The row the walk over versions behind stands at. */
@@ -407,7 +414,7 @@ static enum sl_status read_behind(const struct walk *w, struct sl_index_lmdb_ver
 enum sl_status sl_index_lmdb_list_versions(struct sl_index_reader *base, const struct sl_uid *uid,
 	uint64_t *after_seq, struct sl_index_instance *out, size_t *n, struct sl_diag *diag)
 {
-	struct reader *rd = reader_of(base);
+	struct sl_index_lmdb_reader *rd = sl_index_lmdb_reader_of(base);
 	struct sl_index_txn t;
 	struct walk w = {.t = &t};
 	struct sl_index_lmdb_version current, behind = {.seq = 0};
@@ -419,14 +426,14 @@ enum sl_status sl_index_lmdb_list_versions(struct sl_index_reader *base, const s
 	sl_lmdb_key_put_uid_end(&prefix, uid->s, uid->len);
 	sl_index_lmdb_key_version(&from, uid, *after_seq);
 	at.len = (uint8_t)from.len;
-	enum sl_status st = begin(rd, &t, diag);
+	enum sl_status st = sl_index_lmdb_read_begin(rd, &t, diag);
 	if (st != SL_OK)
 		return st;
 	st = sl_index_lmdb_get_place(&t, uid, &current.place);
 	if (st == SL_OK)
 		st = sl_index_lmdb_get_version(&t, &current);
 	if (st != SL_OK)
-		return end(rd, st);
+		return sl_index_lmdb_read_end(rd, st);
 	enum sl_status more = walk_first(&w, rd, SL_TREE_VERSION, &prefix, &at);
 	while (st == SL_OK && i < *n) {
 		if (more == SL_OK)
@@ -444,7 +451,7 @@ enum sl_status sl_index_lmdb_list_versions(struct sl_index_reader *base, const s
 		if (st == SL_OK && ++i < *n && !is_current_due)
 			more = walk_next(&w);
 	}
-	return end(rd, page_end(st, i, n));
+	return sl_index_lmdb_read_end(rd, page_end(st, i, n));
 }
 
 /* Where a walk by seq goes on. */
@@ -474,13 +481,13 @@ static enum sl_status show_arrival(
 enum sl_status sl_index_lmdb_list_arrivals(struct sl_index_reader *base, uint64_t *after_seq,
 	struct sl_index_arrival *out, size_t *n, struct sl_diag *diag)
 {
-	struct reader *rd = reader_of(base);
+	struct sl_index_lmdb_reader *rd = sl_index_lmdb_reader_of(base);
 	struct sl_index_txn t;
 	struct walk w = {.t = &t};
 	struct sl_wbuf all = {0};
 	struct sl_index_cursor at = cursor_after(*after_seq);
 	size_t i = 0;
-	enum sl_status st = begin(rd, &t, diag);
+	enum sl_status st = sl_index_lmdb_read_begin(rd, &t, diag);
 	if (st != SL_OK)
 		return st;
 	st = walk_first(&w, rd, SL_TREE_ARRIVAL, &all, &at);
@@ -492,19 +499,19 @@ enum sl_status sl_index_lmdb_list_arrivals(struct sl_index_reader *base, uint64_
 		if (++i < *n)
 			st = walk_next(&w);
 	}
-	return end(rd, page_end(st, i, n));
+	return sl_index_lmdb_read_end(rd, page_end(st, i, n));
 }
 
 enum sl_status sl_index_lmdb_list_tombstones(struct sl_index_reader *base, uint64_t *after_seq,
 	struct sl_index_tombstone *out, size_t *n, struct sl_diag *diag)
 {
-	struct reader *rd = reader_of(base);
+	struct sl_index_lmdb_reader *rd = sl_index_lmdb_reader_of(base);
 	struct sl_index_txn t;
 	struct walk w = {.t = &t};
 	struct sl_wbuf all = {0};
 	struct sl_index_cursor at = cursor_after(*after_seq);
 	size_t i = 0;
-	enum sl_status st = begin(rd, &t, diag);
+	enum sl_status st = sl_index_lmdb_read_begin(rd, &t, diag);
 	if (st != SL_OK)
 		return st;
 	st = walk_first(&w, rd, SL_TREE_TOMBSTONE, &all, &at);
@@ -518,5 +525,5 @@ enum sl_status sl_index_lmdb_list_tombstones(struct sl_index_reader *base, uint6
 		if (++i < *n)
 			st = walk_next(&w);
 	}
-	return end(rd, page_end(st, i, n));
+	return sl_index_lmdb_read_end(rd, page_end(st, i, n));
 }

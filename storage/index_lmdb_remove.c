@@ -42,8 +42,9 @@ static enum sl_status remove_uid(struct sl_index_txn *t, const struct sl_uid *ui
 }
 
 static enum sl_status remove_series_row(struct sl_index_txn *t, uint64_t study, uint64_t series,
-	const struct sl_index_row_series *row)
+	const struct sl_index_row_study *above, const struct sl_index_row_series *row)
 {
+	struct sl_index_lmdb_keys keys = {.t = t, .what = SL_INDEX_LMDB_KEYS_DEL};
 	uint8_t kb[SL_LMDB_KEY_UID_MAX + SL_LMDB_KEY_UINT_MAX];
 	struct sl_wbuf key = sl_wbuf_of(kb, sizeof(kb));
 	sl_index_lmdb_key_series_uid(&key, &row->uid, study);
@@ -56,6 +57,8 @@ static enum sl_status remove_series_row(struct sl_index_txn *t, uint64_t study, 
 	}
 	t->state.usage.series--;
 	uncount_conflict(t, row->flags);
+	if (st == SL_OK)
+		st = sl_index_lmdb_keys_of_series(&keys, study, series, above, row);
 	return must(t, st, "index/series");
 }
 
@@ -72,6 +75,7 @@ static enum sl_status leave_patient(struct sl_index_txn *t, uint64_t no)
 		row.studies_n--;
 		return sl_index_lmdb_put_patient(t, no, &row);
 	}
+	struct sl_index_lmdb_keys keys = {.t = t, .what = SL_INDEX_LMDB_KEYS_DEL};
 	struct sl_wbuf name = {row.key, sizeof(row.key), row.key_len, false};
 	sl_lmdb_key_put_uint(&key, no);
 	st = sl_index_lmdb_del(t, SL_TREE_PATIENT_KEY, &name);
@@ -79,12 +83,15 @@ static enum sl_status leave_patient(struct sl_index_txn *t, uint64_t no)
 		st = sl_index_lmdb_del(t, SL_TREE_PATIENT, &key);
 	t->state.usage.patients--;
 	uncount_conflict(t, row.flags);
+	if (st == SL_OK)
+		st = sl_index_lmdb_keys_of_patient(&keys, no, &row);
 	return must(t, st, "index/patient");
 }
 
 static enum sl_status remove_study_row(
 	struct sl_index_txn *t, uint64_t no, const struct sl_index_row_study *row)
 {
+	struct sl_index_lmdb_keys keys = {.t = t, .what = SL_INDEX_LMDB_KEYS_DEL};
 	uint8_t kb[SL_LMDB_KEY_UID_MAX];
 	struct sl_wbuf key = sl_wbuf_of(kb, sizeof(kb));
 	sl_lmdb_key_put_uid_end(&key, row->uid.s, row->uid.len);
@@ -96,6 +103,8 @@ static enum sl_status remove_study_row(
 	}
 	if (st == SL_OK)
 		st = sl_index_lmdb_move_arrival(t, no, row->counts.last_seq, 0);
+	if (st == SL_OK)
+		st = sl_index_lmdb_keys_of_study(&keys, no, row);
 	t->state.usage.studies--;
 	uncount_conflict(t, row->flags);
 	st = must(t, st, "index/study");
@@ -174,7 +183,7 @@ static enum sl_status settle(struct sl_index_txn *t, const struct sl_index_row_p
 	gone->series_gone = series->counts.versions == 0;
 	gone->study_gone = study->counts.versions == 0;
 	if (st == SL_OK && gone->series_gone) {
-		st = remove_series_row(t, place->study, place->series, series);
+		st = remove_series_row(t, place->study, place->series, study, series);
 		study->series_n--;
 		if (st == SL_OK && !gone->study_gone)
 			st = recount_modalities(t, place->study, study);
@@ -318,7 +327,7 @@ static enum sl_status empty_study(struct sl_index_txn *t, uint64_t no,
 			*volume = row.volume;
 			st = empty_series(t, cursor, no, series, &row.uid, gone, successors);
 			if (st == SL_OK)
-				st = remove_series_row(t, no, series, &row);
+				st = remove_series_row(t, no, series, study, &row);
 		} else if (st == SL_E_NOTFOUND) {
 			st = SL_OK; /* that series went before */
 		}

@@ -30,6 +30,13 @@ enum sl_status sl_index_lmdb_put(struct sl_index_txn *t, enum sl_index_lmdb_tree
 		mdb_put(t->txn, t->ix->tree[tree], &k, &v, 0), "lmdb/put", t->diag);
 }
 
+enum sl_status sl_index_lmdb_put_key(struct sl_index_txn *t, const struct sl_wbuf *key)
+{
+	MDB_val k = val_of(key), nothing = {0, NULL};
+	int rc = mdb_put(t->txn, t->ix->tree[SL_TREE_KEY], &k, &nothing, MDB_NOOVERWRITE);
+	return sl_index_lmdb_error(rc == MDB_KEYEXIST ? 0 : rc, "lmdb/put", t->diag);
+}
+
 enum sl_status sl_index_lmdb_del(
 	struct sl_index_txn *t, enum sl_index_lmdb_tree tree, const struct sl_wbuf *key)
 {
@@ -266,21 +273,30 @@ enum sl_status sl_index_lmdb_get_word(
 	return SL_OK;
 }
 
+enum sl_status sl_index_lmdb_read_value(struct sl_index_txn *t, const struct sl_index_row_text *row,
+	enum sl_attr a, struct sl_wbuf *w)
+{
+	char charset[WORD_MAX];
+	size_t charset_n;
+	enum sl_status st =
+		sl_index_lmdb_get_word(t, row->charset[a], charset, sizeof(charset), &charset_n);
+	if (st != SL_OK)
+		return st;
+	struct sl_text_charset cs = sl_text_charset_of(charset, charset_n);
+	sl_text_to_utf8(w, row->bytes + row->at[a], row->len[a], sl_text_kind_of(a), &cs);
+	return SL_OK;
+}
+
 enum sl_status sl_index_lmdb_read_text(
 	struct sl_index_txn *t, const struct sl_index_row_text *row, struct sl_index_text *out)
 {
 	for (enum sl_attr a = 0; a < SL_ATTR_N; a++) {
-		char charset[WORD_MAX];
-		size_t charset_n;
 		if (row->len[a] == 0)
 			continue;
-		enum sl_status st = sl_index_lmdb_get_word(
-			t, row->charset[a], charset, sizeof(charset), &charset_n);
+		struct sl_wbuf w = sl_wbuf_of(out->utf8 + out->used, sizeof(out->utf8) - out->used);
+		enum sl_status st = sl_index_lmdb_read_value(t, row, a, &w);
 		if (st != SL_OK)
 			return st;
-		struct sl_text_charset cs = sl_text_charset_of(charset, charset_n);
-		struct sl_wbuf w = sl_wbuf_of(out->utf8 + out->used, sizeof(out->utf8) - out->used);
-		sl_text_to_utf8(&w, row->bytes + row->at[a], row->len[a], sl_text_kind_of(a), &cs);
 		out->at[a] = out->used;
 		out->len[a] = (uint16_t)w.len;
 		out->used = (uint16_t)(out->used + w.len);

@@ -67,10 +67,30 @@ static void sort(uint32_t *order, size_t n, const struct sl_record *const *recor
 
 static enum sl_status leave_series(struct sl_index_txn *t, struct sl_index_lmdb_batch *b)
 {
-	bool is_dirty = b->has_series && b->is_series_dirty;
-	b->has_series = b->is_series_dirty = false;
-	return is_dirty ? sl_index_lmdb_put_series(t, b->study_no, b->series_no, &b->series)
-			: SL_OK;
+	struct sl_index_lmdb_keys keys = {.t = t, .what = SL_INDEX_LMDB_KEYS_PUT};
+	enum sl_status st = SL_OK;
+	if (b->has_series && b->is_series_dirty)
+		st = sl_index_lmdb_put_series(t, b->study_no, b->series_no, &b->series);
+	if (st == SL_OK && b->has_series && b->is_new[SL_LEVEL_SERIES])
+		st = sl_index_lmdb_keys_of_series(
+			&keys, b->study_no, b->series_no, &b->study, &b->series);
+	b->has_series = b->is_series_dirty = b->is_new[SL_LEVEL_SERIES] = false;
+	return st;
+}
+
+/* The keys of values that came in. Series that were there before may lack the study's date in theirs;
+ * so may those of this batch that were left before it came. */
+static enum sl_status put_new_keys(struct sl_index_txn *t, struct sl_index_lmdb_batch *b)
+{
+	struct sl_index_lmdb_keys keys = {.t = t, .what = SL_INDEX_LMDB_KEYS_PUT};
+	enum sl_status st = SL_OK;
+	if (b->is_new[SL_LEVEL_PATIENT])
+		st = sl_index_lmdb_keys_of_patient(&keys, b->study.patient, &b->patient);
+	if (st == SL_OK && b->is_new[SL_LEVEL_STUDY])
+		st = sl_index_lmdb_keys_of_study(&keys, b->study_no, &b->study);
+	if (st == SL_OK && b->is_new[SL_LEVEL_STUDY] && b->study.text.len[SL_ATTR_STUDY_DATE] > 0)
+		st = sl_index_lmdb_keys_below(&keys, b->study_no, &b->study);
+	return st;
 }
 
 static enum sl_status leave_study(struct sl_index_txn *t, struct sl_index_lmdb_batch *b)
@@ -83,7 +103,10 @@ static enum sl_status leave_study(struct sl_index_txn *t, struct sl_index_lmdb_b
 	if (st == SL_OK && b->has_study && b->arrival != b->study.counts.last_seq)
 		st = sl_index_lmdb_move_arrival(
 			t, b->study_no, b->arrival, b->study.counts.last_seq);
+	if (st == SL_OK && b->has_study)
+		st = put_new_keys(t, b);
 	b->has_study = b->is_study_dirty = b->is_patient_dirty = false;
+	b->is_new[SL_LEVEL_STUDY] = b->is_new[SL_LEVEL_PATIENT] = false;
 	return st;
 }
 
@@ -154,7 +177,7 @@ static enum sl_status make_study(
 	memset(&b->study, 0, offsetof(struct sl_index_row_study, text.bytes));
 	b->study.uid = *uid;
 	t->state.usage.studies++;
-	b->is_study_dirty = true;
+	b->is_study_dirty = b->is_new[SL_LEVEL_STUDY] = true;
 	sl_lmdb_key_put_uid_end(&key, uid->s, uid->len);
 	enum sl_status st = sl_index_lmdb_put_number(t, SL_TREE_STUDY_UID, &key, b->study_no);
 	return st == SL_OK ? join_patient(t, b, r) : st;
@@ -260,7 +283,7 @@ static enum sl_status merge(struct sl_index_txn *t, struct sl_index_lmdb_batch *
 			if (is_dirty == NULL)
 				continue;
 			sl_index_row_text_set(row, a, bytes, n, charset);
-			*is_dirty = true;
+			*is_dirty = b->is_new[level] = true;
 		} else if (row->len[a] != n || row->charset[a] != charset ||
 			   memcmp(row->bytes + row->at[a], bytes, n) != 0) {
 			*conflicts |= UINT32_C(1) << a;
@@ -541,6 +564,7 @@ enum sl_status sl_index_lmdb_put_batch(struct sl_index *base,
 		return st;
 	b->has_study = b->has_series = false;
 	b->is_patient_dirty = b->is_study_dirty = b->is_series_dirty = false;
+	memset(b->is_new, 0, sizeof(b->is_new));
 	/* Numbers given in a transaction that was aborted were not given. */
 	b->sop_class = b->transfer_syntax = (struct sl_uid){0};
 	b->sop_class_no = b->transfer_syntax_no = b->charset_no = 0;

@@ -136,7 +136,7 @@ static void a_newer_schema_is_refused_by_name(void **state)
 }
 
 /* Makes an index what an older program left: schema 1 had no order of arrival, schema 2 did not count
- * versions at the end of its state. */
+ * versions at the end of its state, schema 3 had no ordered keys. */
 static void make_older(const char *path, uint8_t schema)
 {
 	MDB_env *env;
@@ -153,20 +153,46 @@ static void make_older(const char *path, uint8_t schema)
 	assert_true(found.mv_size < sizeof(state) &&
 		    ((uint8_t *)found.mv_data)[found.mv_size - 1] == 0);
 	memcpy(state, found.mv_data, found.mv_size);
-	found = (MDB_val){found.mv_size - 1, state};
+	found = (MDB_val){found.mv_size - (schema < 3), state};
 	assert_int_equal(mdb_put(txn, meta, &key, &found, 0), 0);
 	uint8_t number[4] = {0, 0, 0, schema};
 	key = (MDB_val){6, "schema"};
 	found = (MDB_val){sizeof(number), number};
 	assert_int_equal(mdb_put(txn, meta, &key, &found, 0), 0);
-	assert_int_equal(mdb_dbi_open(txn, "version", 0, &tree), 0);
+	assert_int_equal(mdb_dbi_open(txn, "key", 0, &tree), 0);
 	assert_int_equal(mdb_drop(txn, tree, 1), 0);
+	if (schema < 3) {
+		assert_int_equal(mdb_dbi_open(txn, "version", 0, &tree), 0);
+		assert_int_equal(mdb_drop(txn, tree, 1), 0);
+	}
 	if (schema < 2) {
 		assert_int_equal(mdb_dbi_open(txn, "arrival", 0, &tree), 0);
 		assert_int_equal(mdb_drop(txn, tree, 1), 0);
 	}
 	assert_int_equal(mdb_txn_commit(txn), 0);
 	mdb_env_close(env);
+}
+
+static void a_lost_and_a_strange_key_are_found(void **state)
+{
+	const struct tmpdir *dir = *state;
+	/* patient.study of patient 1, study 1; the same of a study that is not there */
+	uint8_t known[] = {3, 1, 1}, strange[] = {3, 1, 200};
+	const MDB_val nothing = {0, NULL};
+	struct sl_index_report report;
+	struct sl_index *ix = open_at(dir->path, SL_MIB, SL_OK);
+	assert_int_equal(try_range(ix, 0, 60, 10, NULL), SL_OK);
+	sl_index_close(ix);
+	tamper(dir->path, "key", (MDB_val){3, strange}, &nothing);
+	ix = open_at(dir->path, SL_MIB, SL_OK);
+	assert_int_equal(sl_index_check(ix, &report, NULL), SL_OK);
+	assert_non_null(strstr(report.first, "ordered keys for"));
+	sl_index_close(ix);
+	tamper(dir->path, "key", (MDB_val){3, known}, NULL);
+	ix = open_at(dir->path, SL_MIB, SL_OK);
+	assert_int_equal(sl_index_check(ix, &report, NULL), SL_OK);
+	assert_non_null(strstr(report.first, "lacks an ordered key"));
+	sl_index_close(ix);
 }
 
 static void an_index_of_an_older_schema_is_upgraded(void **state)
@@ -176,7 +202,7 @@ static void an_index_of_an_older_schema_is_upgraded(void **state)
 	assert_int_equal(try_range(ix, 0, 60, 10, NULL), SL_OK);
 	sl_index_close(ix);
 	/* After each schema once more: then there is nothing to do. */
-	const uint8_t schemas[] = {1, 0, 2, 0};
+	const uint8_t schemas[] = {1, 0, 2, 0, 3, 0};
 	for (size_t i = 0; i < SL_ARRAY_N(schemas); i++) {
 		struct sl_index_reader *rd;
 		struct sl_index_arrival found[8];
@@ -342,6 +368,7 @@ int main(void)
 		TEST(unreasonable_options_are_refused),
 		TEST(a_newer_schema_is_refused_by_name),
 		TEST(an_index_of_an_older_schema_is_upgraded),
+		TEST(a_lost_and_a_strange_key_are_found),
 		TEST(the_recount_sees_damaged_rows),
 		TEST(damage_met_by_a_call_is_its_answer),
 		TEST(a_file_that_is_no_index_is_named),

@@ -75,5 +75,16 @@ struct instance *index_mem_instance(struct index_mem *m, const struct sl_uid *ui
 /* A value in UTF-8, at most cap bytes. */
 size_t index_mem_utf8(const struct values *v, enum sl_attr a, char *out, size_t cap);
 
+/* index_read_mem.c: rows as the seam shows them. */
+void index_mem_show_values(const struct values *v, struct sl_index_text *t);
+void index_mem_show_series(
+	struct index_mem *m, const struct series *s, struct sl_index_series *out);
+void index_mem_show_study(struct index_mem *m, size_t no, struct sl_index_study *out);
+
+/* index_find_mem.c */
+enum sl_status index_mem_find(struct sl_index_reader *rd, enum sl_attr_level level,
+	const struct sl_index_query *q, struct sl_index_cursor *at, void *out, size_t *n,
+	struct sl_index_plan *plan, struct sl_diag *diag);
+
 /* index_read_mem.c: the reading half of the vtable. */
 extern const struct sl_index_ops index_mem_reading;

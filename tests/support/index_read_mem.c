@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void show_values(const struct values *v, struct sl_index_text *t)
+void index_mem_show_values(const struct values *v, struct sl_index_text *t)
 {
 	for (enum sl_attr a = 0; a < SL_ATTR_N; a++) {
 		size_t n = index_mem_utf8(v, a, t->utf8 + t->used, sizeof(t->utf8) - t->used);
@@ -32,17 +32,17 @@ static void close_reader(struct sl_index_reader *rd)
 	free(rd);
 }
 
-static void show_series(struct index_mem *m, const struct series *s, struct sl_index_series *out)
+void index_mem_show_series(struct index_mem *m, const struct series *s, struct sl_index_series *out)
 {
 	memset(out, 0, sizeof(*out));
 	out->study_instance_uid = ((struct study *)item(&m->studies, s->study))->uid;
 	out->series_instance_uid = s->uid;
 	out->counts = s->counts;
 	out->is_conflict = s->is_conflict;
-	show_values(&s->values, &out->text);
+	index_mem_show_values(&s->values, &out->text);
 }
 
-static void show_study(struct index_mem *m, size_t no, struct sl_index_study *out)
+void index_mem_show_study(struct index_mem *m, size_t no, struct sl_index_study *out)
 {
 	const struct study *s = item(&m->studies, no);
 	memset(out, 0, sizeof(*out));
@@ -50,8 +50,8 @@ static void show_study(struct index_mem *m, size_t no, struct sl_index_study *ou
 	out->counts = s->counts;
 	out->is_conflict = s->is_conflict;
 	out->patient = s->patient + 1;
-	show_values(&s->values, &out->text);
-	show_values(&((struct patient *)item(&m->patients, s->patient))->values, &out->text);
+	index_mem_show_values(&s->values, &out->text);
+	index_mem_show_values(&((struct patient *)item(&m->patients, s->patient))->values, &out->text);
 	for (size_t i = 0; i < m->series.n; i++) {
 		const struct series *below = item(&m->series, i);
 		char name[SL_INDEX_MODALITY_MAX + 1];
@@ -91,7 +91,7 @@ static enum sl_status locate_series(struct sl_index_reader *rd, const struct sl_
 	pthread_mutex_lock(&m->lock);
 	const struct series *s = index_mem_series(m, study, uid, &no);
 	if (s != NULL)
-		show_series(m, s, out);
+		index_mem_show_series(m, s, out);
 	pthread_mutex_unlock(&m->lock);
 	return s != NULL ? SL_OK : SL_E_NOTFOUND;
 }
@@ -105,7 +105,7 @@ static enum sl_status locate_study(struct sl_index_reader *rd, const struct sl_u
 	pthread_mutex_lock(&m->lock);
 	const struct study *s = index_mem_study(m, uid, &no);
 	if (s != NULL)
-		show_study(m, no, out);
+		index_mem_show_study(m, no, out);
 	pthread_mutex_unlock(&m->lock);
 	return s != NULL ? SL_OK : SL_E_NOTFOUND;
 }
@@ -135,7 +135,7 @@ static enum sl_status list_studies(struct sl_index_reader *rd, struct sl_index_c
 	for (size_t i = place_of(at); i < m->studies.n && filled < *n; i++) {
 		if (((struct study *)item(&m->studies, i))->is_gone)
 			continue;
-		show_study(m, i, &out[filled++]);
+		index_mem_show_study(m, i, &out[filled++]);
 		set_place(at, i + 1);
 	}
 	pthread_mutex_unlock(&m->lock);
@@ -155,7 +155,7 @@ static enum sl_status list_series(struct sl_index_reader *rd, const struct sl_ui
 		const struct series *s = item(&m->series, i);
 		if (s->is_gone || s->study != no)
 			continue;
-		show_series(m, s, &out[filled++]);
+		index_mem_show_series(m, s, &out[filled++]);
 		set_place(at, i + 1);
 	}
 	pthread_mutex_unlock(&m->lock);
@@ -272,4 +272,5 @@ const struct sl_index_ops index_mem_reading = {
 	.list_versions = list_versions,
 	.list_arrivals = list_arrivals,
 	.list_tombstones = list_tombstones,
+	.find = index_mem_find,
 };
