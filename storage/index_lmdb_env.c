@@ -22,7 +22,7 @@ enum {
 		16, /* slots for tools that look in from another process, and for ourselves */
 	HEADROOM_PAGES = 16384, /* kept for removals: 64 MiB, or an eighth of a small map... */
 	META_BYTES = 2 * 4096,  /* LMDB's two first pages, at the least */
-	HEADROOM_MIN = 64,      /* ...but what one removal copies, twice */
+	HEADROOM_MIN = 112,     /* ...but what one removal copies, twice */
 	PAGES_AN_OBJECT =
 		3, /* what a reservation promises: rows of a new patient, study and series at
 		    * their caps, with their keys, fit in three pages; an ordinary instance takes
