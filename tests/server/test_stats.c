@@ -13,7 +13,7 @@ static void every_row_names_its_own_counter(void **state)
 	struct sl_stats *stats = calloc(1, sizeof(*stats));
 	assert_non_null(stats);
 	sl_stats_add(&stats->connects, 1);
-	sl_stats_add(&stats->payload_copied, 5);
+	sl_stats_add(&stats->spills, 5);
 	uint64_t sum = 0;
 	for (size_t i = 0; i < sl_stats_rows_n; i++) {
 		sum += sl_stats_row_get(stats, &sl_stats_rows[i]);
