@@ -112,7 +112,7 @@ static enum sl_status date_and_modality(struct sl_index_lmdb_keys *k,
 	const struct sl_index_row_study *study, const struct sl_index_row_series *row,
 	struct sl_index_key_entry e)
 {
-	char value[SL_INDEX_VALUE_MAX];
+	char value[SL_INDEX_VALUE_MAX] = "";
 	struct sl_wbuf w = sl_wbuf_of(value, sizeof(value));
 	e.key = SL_KEY_DATE_MODALITY;
 	enum sl_status st = value_of(k, &study->text, SL_ATTR_STUDY_DATE, &w);
