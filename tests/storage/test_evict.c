@@ -113,6 +113,14 @@ static void wait_for_rest(struct rig *r)
 	wait_for_empty_trash(r);
 }
 
+/* Until n studies are gone: the evictor may have been stuck, or not yet awake, when the last one came. */
+static void wait_for_gone(struct rig *r, uint64_t n)
+{
+	while (sl_evict_stats(r->storage.evict).studies < n)
+		usleep(1000);
+	wait_for_rest(r);
+}
+
 static void check_sound(struct rig *r)
 {
 	struct sl_index_report report;
@@ -140,7 +148,7 @@ static void the_study_whose_last_object_came_longest_ago_goes_first(void **state
 	store_well(r, 'A', 1); /* A began first, but its last one came after theirs */
 	for (int i = 0; i < 12; i++)
 		store_well(r, (char)('E' + i), 0); /* 17 of 20 objects: past `high` */
-	wait_for_rest(r);
+	wait_for_gone(r, 3);
 	assert_false(has_study(r, 'B'));
 	assert_false(has_study(r, 'C'));
 	assert_false(has_study(r, 'D'));
@@ -188,7 +196,7 @@ static void what_is_younger_than_evict_min_age_never_goes(void **state)
 	atomic_fetch_add(&rig_wall_ms, 60000);
 	for (int i = 0; i < 15; i++)
 		store_well(r, (char)('a' + i), 0); /* 19 of 20: needs four to go */
-	wait_for_rest(r);
+	wait_for_gone(r, 4);
 	for (int i = 0; i < 4; i++)
 		assert_false(has_study(r, (char)('A' + i)));
 	/* What follows can only push young ones out: refused at full instead. */
