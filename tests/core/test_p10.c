@@ -108,6 +108,23 @@ static void header_is_byte_exact(void **state)
 	assert_memory_equal(space, g, n);
 }
 
+/* Field by field: the padding of a struct is nobody's. */
+static void assert_same(const struct sl_p10 *a, const struct sl_p10 *b)
+{
+	assert_true(sl_uid_equal(&a->sop_class_uid, &b->sop_class_uid));
+	assert_true(sl_uid_equal(&a->sop_instance_uid, &b->sop_instance_uid));
+	assert_true(sl_uid_equal(&a->transfer_syntax_uid, &b->transfer_syntax_uid));
+	assert_true(sl_ae_equal(&a->source, &b->source));
+	assert_true(sl_ae_equal(&a->sending, &b->sending));
+	assert_true(sl_ae_equal(&a->receiving, &b->receiving));
+	assert_int_equal(a->proof.layout, b->proof.layout);
+	assert_int_equal(a->proof.flags, b->proof.flags);
+	assert_int_equal(a->proof.seq, b->proof.seq);
+	assert_int_equal(a->proof.arrived_ms, b->proof.arrived_ms);
+	assert_int_equal(a->proof.dataset_len, b->proof.dataset_len);
+	assert_memory_equal(a->proof.digest, b->proof.digest, SL_PROOF_DIGEST_LEN);
+}
+
 static void what_is_written_is_read_back(void **state)
 {
 	(void)state;
@@ -115,7 +132,7 @@ static void what_is_written_is_read_back(void **state)
 	size_t n = encode(&h), len = 0;
 	assert_int_equal(decode(space, n, &r, &len), SL_OK);
 	assert_int_equal(len, n);
-	assert_memory_equal(&r, &h, sizeof(h));
+	assert_same(&r, &h);
 	assert_int_equal(decode(space, sizeof(space), &r, &len), SL_OK); /* a data set behind it */
 	assert_int_equal(len, n);
 	h.source.len = h.sending.len = h.receiving.len = 0;
