@@ -132,7 +132,10 @@ class Node:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, *_):
+        if kind is not None:  # what the node said, for whoever reads the failure
+            print("exit status so far:", self.process and self.process.poll())
+            print(self.log())
         self.close()
 
 
