@@ -23,6 +23,7 @@
 #include "server/heartbeat.h"
 #include "server/main_args.h"
 #include "server/main_conf.h"
+#include "server/main_news.h"
 #include "server/seal.h"
 
 enum { EXIT_CLEAN = 0, EXIT_RUN = 1, EXIT_USAGE = 2, EXIT_STORAGE = 70 };
@@ -37,6 +38,7 @@ struct node {
 	struct sl_main_conf main_conf;
 	struct sl_log *log;
 	struct sl_stats stats;
+	struct sl_main_news news;
 	struct sl_storage storage;
 	bool is_storage_open;
 	struct sl_server *server;
@@ -51,7 +53,7 @@ struct node {
 
 static void on_fail(void *arg, const struct sl_diag *cause)
 {
-	struct node *n = arg;
+	struct node *n = sl_container_of(arg, struct node, news);
 	n->failure = *cause; /* once in a process' life */
 	atomic_store(&n->has_failed, true);
 	kill(getpid(), SIGUSR2);
@@ -62,72 +64,6 @@ static void on_stopped(void *arg)
 	struct node *n = arg;
 	atomic_store(&n->is_stopped, true);
 	kill(getpid(), SIGUSR2);
-}
-
-static void on_conflict(void *arg, const struct sl_record *r, uint32_t attributes)
-{
-	struct node *n = arg;
-	struct sl_log_line l;
-	sl_log_begin(&l, n->log, SL_LOG_WARN, "index.conflict");
-	sl_log_uid(&l, "study", r->study_instance_uid.s, r->study_instance_uid.len);
-	for (int a = 0; a < SL_ATTR_N; a++)
-		if ((attributes & 1U << a) != 0)
-			sl_log_word(&l, "attribute", sl_attrs[a].keyword);
-	sl_log_end(&l);
-}
-
-/* A study went, or one object of it. */
-static void on_evicted(void *arg, const struct sl_evict_report *r)
-{
-	struct node *n = arg;
-	bool is_study = r->sop_instance_uid.len == 0;
-	struct sl_log_line l;
-	if (r->is_order) {
-		sl_stats_add(&n->stats.deleted_objects, r->removed.instances);
-	} else {
-		sl_stats_add(&n->stats.evicted_studies, 1);
-		sl_stats_add(&n->stats.evicted_objects, r->removed.instances);
-		sl_stats_add(&n->stats.evicted_bytes, r->removed.bytes);
-	}
-	sl_log_begin(&l, n->log, SL_LOG_INFO,
-		!r->is_order ? "evict.study"
-		: is_study   ? "delete.study"
-			     : "delete.instance");
-	sl_log_uid(&l, "study", r->study_instance_uid.s, r->study_instance_uid.len);
-	if (!is_study)
-		sl_log_uid(&l, "instance", r->sop_instance_uid.s, r->sop_instance_uid.len);
-	sl_log_uint(&l, "instances", r->removed.instances);
-	sl_log_uint(&l, "bytes", r->removed.bytes);
-	if (!r->is_order)
-		sl_log_fmt(&l, "age", "%" PRIu64 "s", r->age_ms / 1000);
-	sl_log_end(&l);
-}
-
-static void on_stuck(void *arg, const char *why)
-{
-	struct node *n = arg;
-	struct sl_log_line l;
-	sl_log_begin(&l, n->log, why != NULL ? SL_LOG_WARN : SL_LOG_INFO,
-		why != NULL ? "evict.stuck" : "evict.relieved");
-	if (why != NULL) {
-		sl_log_word(&l, "why", why);
-		sl_log_str(&l, "note", "no study can go; refusing when the disk is full");
-	}
-	sl_log_end(&l);
-}
-
-/* Also before it has ended: operators of large archives want to see it move. */
-static void on_rebuild(void *arg, const struct sl_rebuild_report *r)
-{
-	struct node *n = arg;
-	struct sl_log_line l;
-	sl_log_begin(&l, n->log, r->bad > 0 ? SL_LOG_WARN : SL_LOG_INFO, "index.rebuild");
-	sl_log_uint(&l, "files", r->files);
-	sl_log_uint(&l, "indexed", r->indexed);
-	sl_log_uint(&l, "bad", r->bad);
-	if (r->first_bad[0] != '\0')
-		sl_log_str(&l, "first_bad", r->first_bad);
-	sl_log_end(&l);
 }
 
 /* ---- start -------------------------------------------------------------------------------------- */
@@ -217,15 +153,9 @@ static void say_listening(struct node *n)
 static enum sl_status open_all(struct node *n, struct sl_diag *d)
 {
 	const struct sl_main_conf *c = &n->main_conf;
-	const struct sl_storage_news news = {
-		.on_fail = on_fail,
-		.on_rebuild = on_rebuild,
-		.on_conflict = on_conflict,
-		.on_thread = sl_seal_thread,
-		.on_evicted = on_evicted,
-		.on_stuck = on_stuck,
-		.arg = n,
-	};
+	n->news = (struct sl_main_news){n->log, &n->stats};
+	struct sl_storage_news news = sl_main_news(&n->news);
+	news.on_fail = on_fail;
 	enum sl_status st = sl_seal_uv(d);
 	if (st == SL_OK)
 		st = sl_limits_descriptors(c->descriptors, d);
@@ -237,7 +167,7 @@ static enum sl_status open_all(struct node *n, struct sl_diag *d)
 		return st;
 	n->is_storage_open = true;
 	if (n->storage.has_rebuilt)
-		on_rebuild(n, &n->storage.rebuilt);
+		sl_main_news_rebuild(&n->news, &n->storage.rebuilt);
 	say_recovered(n);
 	const struct sl_server_deps deps = {
 		.ingest = n->storage.ingest,

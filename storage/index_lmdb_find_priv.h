@@ -75,3 +75,13 @@ SL_MUST enum sl_status sl_index_lmdb_next_entry(
 
 /* The place in the list, and the study, of the entry of a list. False: it is none. */
 bool sl_index_lmdb_list_entry(const struct sl_index_lmdb_finder *f, uint64_t *i, uint64_t *study);
+
+/* ---- index_lmdb_load.c */
+
+/* Loads the rows the entry leads to, whose key is of `level`. SL_END: none, or another entry stands for
+ * them. */
+SL_MUST enum sl_status sl_index_lmdb_load(struct sl_index_lmdb_finder *f, enum sl_attr_level level);
+
+/* Loads the first child, from number `from` on, of the loaded row above `level`. SL_END: there is none. */
+SL_MUST enum sl_status sl_index_lmdb_next_child(
+	struct sl_index_lmdb_finder *f, enum sl_attr_level level, uint64_t from);

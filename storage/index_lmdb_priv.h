@@ -4,13 +4,15 @@
  *   index_lmdb_env.c     the environment: file system, folder, lock, schema, page counts
  *   index_lmdb_rows.c    rows in and out of the trees, the dictionary, texts in UTF-8
  *   index_lmdb_write.c   batches of records
+ *   index_lmdb_merge.c   what they say of patient, study and series
  *   index_lmdb_version.c which version of a UID is current
  *   index_lmdb_remove.c  removals and tombstones
  *   index_lmdb_read.c    readers: lookups and pages
  *   index_lmdb_keys.c    the ordered keys of rows
  *   index_lmdb_plan.c    which key a query is answered by
  *   index_lmdb_entry.c   stepping through that key
- *   index_lmdb_find.c    looking at the rows it leads to, filling pages
+ *   index_lmdb_load.c    the rows it leads to
+ *   index_lmdb_find.c    looking at them, filling pages
  *   index_lmdb_check.c   the full recount
  * Only these include lmdb.h. SPDX-License-Identifier: Apache-2.0 */
 #pragma once
@@ -131,6 +133,13 @@ SL_MUST enum sl_status sl_index_lmdb_error(int rc, const char *where, struct sl_
 /* SL_E_CORRUPT with a diag that names the place. */
 SL_MUST enum sl_status sl_index_lmdb_corrupt(const char *where, struct sl_diag *diag);
 
+/* Rows that another row names are there, or the index is damaged. */
+SL_MUST static inline enum sl_status sl_index_lmdb_must(
+	struct sl_index_txn *t, enum sl_status st, const char *where)
+{
+	return st == SL_E_NOTFOUND ? sl_index_lmdb_corrupt(where, t->diag) : st;
+}
+
 /* Begins a write transaction; commits and publishes, or aborts. `st` is what the work came to: on
  * anything but SL_OK the transaction is aborted and st returned. */
 SL_MUST enum sl_status sl_index_lmdb_begin(
@@ -190,6 +199,18 @@ SL_MUST enum sl_status sl_index_lmdb_find_series(
  * last instance (0: it goes). */
 SL_MUST enum sl_status sl_index_lmdb_move_arrival(
 	struct sl_index_txn *t, uint64_t study, uint64_t from_seq, uint64_t to_seq);
+
+/* ---- index_lmdb_merge.c */
+
+/* The key of the record's patient: PatientID and issuer, in UTF-8; a study without PatientID has a
+ * patient of its own, by its number. */
+void sl_index_lmdb_patient_key(struct sl_wbuf *w, const struct sl_record *r, uint64_t study);
+
+/* Merges the record's values into the loaded rows of patient, study and series; `conflicts` gets the
+ * bits of those that differ. Objects of classes without a study share rows that say nothing about
+ * them: only a value of a level that has a UID can disagree. */
+SL_MUST enum sl_status sl_index_lmdb_merge(struct sl_index_txn *t, struct sl_index_lmdb_batch *b,
+	const struct sl_record *r, uint32_t *conflicts);
 
 /* ---- index_lmdb_version.c */
 

@@ -7,12 +7,6 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "storage/index_lmdb_priv.h"
 
-/* Rows that another row names are there, or the index is damaged. */
-static enum sl_status must(struct sl_index_txn *t, enum sl_status st, const char *where)
-{
-	return st == SL_E_NOTFOUND ? sl_index_lmdb_corrupt(where, t->diag) : st;
-}
-
 static enum sl_status put_tombstone(struct sl_index_txn *t, const struct sl_index_tombstone *tomb)
 {
 	uint8_t kb[SL_LMDB_KEY_UINT_MAX], rb[SL_INDEX_ROW_MAX];
@@ -38,7 +32,7 @@ static enum sl_status remove_uid(struct sl_index_txn *t, const struct sl_uid *ui
 	uint8_t kb[SL_LMDB_KEY_UID_MAX];
 	struct sl_wbuf key = sl_wbuf_of(kb, sizeof(kb));
 	sl_lmdb_key_put_uid(&key, uid->s, uid->len);
-	return must(t, sl_index_lmdb_del(t, SL_TREE_UID, &key), "index/uid");
+	return sl_index_lmdb_must(t, sl_index_lmdb_del(t, SL_TREE_UID, &key), "index/uid");
 }
 
 static enum sl_status remove_series_row(struct sl_index_txn *t, uint64_t study, uint64_t series,
@@ -59,7 +53,7 @@ static enum sl_status remove_series_row(struct sl_index_txn *t, uint64_t study, 
 	uncount_conflict(t, row->flags);
 	if (st == SL_OK)
 		st = sl_index_lmdb_keys_of_series(&keys, study, series, above, row);
-	return must(t, st, "index/series");
+	return sl_index_lmdb_must(t, st, "index/series");
 }
 
 /* Takes one study off its patient. */
@@ -68,7 +62,8 @@ static enum sl_status leave_patient(struct sl_index_txn *t, uint64_t no)
 	struct sl_index_row_patient row;
 	uint8_t kb[SL_LMDB_KEY_UINT_MAX];
 	struct sl_wbuf key = sl_wbuf_of(kb, sizeof(kb));
-	enum sl_status st = must(t, sl_index_lmdb_get_patient(t, no, &row), "index/patient");
+	enum sl_status st =
+		sl_index_lmdb_must(t, sl_index_lmdb_get_patient(t, no, &row), "index/patient");
 	if (st != SL_OK)
 		return st;
 	if (row.studies_n > 1) {
@@ -85,7 +80,7 @@ static enum sl_status leave_patient(struct sl_index_txn *t, uint64_t no)
 	uncount_conflict(t, row.flags);
 	if (st == SL_OK)
 		st = sl_index_lmdb_keys_of_patient(&keys, no, &row);
-	return must(t, st, "index/patient");
+	return sl_index_lmdb_must(t, st, "index/patient");
 }
 
 static enum sl_status remove_study_row(
@@ -107,7 +102,7 @@ static enum sl_status remove_study_row(
 		st = sl_index_lmdb_keys_of_study(&keys, no, row);
 	t->state.usage.studies--;
 	uncount_conflict(t, row->flags);
-	st = must(t, st, "index/study");
+	st = sl_index_lmdb_must(t, st, "index/study");
 	return st == SL_OK ? leave_patient(t, row->patient) : st;
 }
 
@@ -131,8 +126,8 @@ static enum sl_status recount_modalities(
 	return SL_OK;
 }
 
-static enum sl_status uncount(struct sl_index_txn *t, struct sl_index_counts *n,
-	const struct sl_index_removed *gone)
+static enum sl_status uncount(
+	struct sl_index_txn *t, struct sl_index_counts *n, const struct sl_index_removed *gone)
 {
 	if (n->instances < gone->instances || n->versions < gone->versions ||
 		n->bytes < gone->bytes)
@@ -164,7 +159,8 @@ static enum sl_status take_instance(struct sl_index_txn *t, const struct sl_inde
 	uint8_t kb[3 * SL_LMDB_KEY_UINT_MAX];
 	struct sl_wbuf key = sl_wbuf_of(kb, sizeof(kb));
 	sl_index_row_put_place(&key, place);
-	enum sl_status st = must(t, sl_index_lmdb_get(t, SL_TREE_INSTANCE, &key, &c), "index/uid");
+	enum sl_status st = sl_index_lmdb_must(
+		t, sl_index_lmdb_get(t, SL_TREE_INSTANCE, &key, &c), "index/uid");
 	if (st == SL_OK && sl_index_row_instance(c, &series->uid, row) != SL_OK)
 		st = sl_index_lmdb_corrupt("index/instance", t->diag);
 	return st == SL_OK ? sl_index_lmdb_del(t, SL_TREE_INSTANCE, &key) : st;
@@ -198,8 +194,8 @@ static enum sl_status settle(struct sl_index_txn *t, const struct sl_index_row_p
 
 /* What was current under a UID is gone: the best of those behind takes its place, and the UID is not
  * gone then. `except` as in sl_index_lmdb_best_behind(). */
-static enum sl_status succeed(struct sl_index_txn *t, const struct sl_uid *uid, uint64_t except,
-	uint64_t *successors)
+static enum sl_status succeed(
+	struct sl_index_txn *t, const struct sl_uid *uid, uint64_t except, uint64_t *successors)
 {
 	struct sl_index_lmdb_version next;
 	enum sl_status st = sl_index_lmdb_best_behind(t, uid, except, &next);
@@ -221,9 +217,10 @@ static enum sl_status remove_one(struct sl_index_txn *t, const struct sl_uid *ui
 	enum sl_status st = sl_index_lmdb_get_place(t, uid, &place);
 	if (st != SL_OK)
 		return st;
-	st = must(t, sl_index_lmdb_get_study(t, place.study, &study), "index/study");
+	st = sl_index_lmdb_must(t, sl_index_lmdb_get_study(t, place.study, &study), "index/study");
 	if (st == SL_OK)
-		st = must(t, sl_index_lmdb_get_series(t, place.study, place.series, &series),
+		st = sl_index_lmdb_must(t,
+			sl_index_lmdb_get_series(t, place.study, place.series, &series),
 			"index/series");
 	if (st == SL_OK)
 		st = take_instance(t, &place, &series, &row);
@@ -273,7 +270,8 @@ static enum sl_status remove_names(struct sl_index_txn *t, uint64_t study,
 	struct sl_wbuf key = sl_wbuf_of(kb, sizeof(kb));
 	if (row->is_behind) {
 		sl_index_lmdb_key_version(&key, &row->uid, row->seq);
-		return must(t, sl_index_lmdb_del(t, SL_TREE_VERSION, &key), "index/version");
+		return sl_index_lmdb_must(
+			t, sl_index_lmdb_del(t, SL_TREE_VERSION, &key), "index/version");
 	}
 	enum sl_status st = remove_uid(t, &row->uid);
 	return st == SL_OK ? succeed(t, &row->uid, study, successors) : st;
@@ -346,7 +344,7 @@ static enum sl_status remove_all(struct sl_index_txn *t, const struct sl_uid *ui
 	enum sl_status st = sl_index_lmdb_find_study(t, uid, &no);
 	if (st != SL_OK)
 		return st;
-	st = must(t, sl_index_lmdb_get_study(t, no, &study), "index/study");
+	st = sl_index_lmdb_must(t, sl_index_lmdb_get_study(t, no, &study), "index/study");
 	if (st == SL_OK)
 		st = empty_study(t, no, &study, &volume, gone, &successors);
 	if (st == SL_OK)

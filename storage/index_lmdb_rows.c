@@ -97,46 +97,57 @@ enum sl_status sl_index_lmdb_put_state(
 
 /* ---- patient, study, series -------------------------------------------------------------------- */
 
+/* Patient and study rows stand under a number of their own. */
+static enum sl_status get_numbered(
+	struct sl_index_txn *t, enum sl_index_lmdb_tree tree, uint64_t no, struct sl_cur *row)
+{
+	uint8_t kb[SL_LMDB_KEY_UINT_MAX];
+	struct sl_wbuf key = sl_wbuf_of(kb, sizeof(kb));
+	sl_lmdb_key_put_uint(&key, no);
+	return sl_index_lmdb_get(t, tree, &key, row);
+}
+
+static enum sl_status put_numbered(struct sl_index_txn *t, enum sl_index_lmdb_tree tree,
+	uint64_t no, const struct sl_wbuf *row)
+{
+	uint8_t kb[SL_LMDB_KEY_UINT_MAX];
+	struct sl_wbuf key = sl_wbuf_of(kb, sizeof(kb));
+	sl_lmdb_key_put_uint(&key, no);
+	return sl_index_lmdb_put(t, tree, &key, row);
+}
+
 enum sl_status sl_index_lmdb_get_patient(
 	struct sl_index_txn *t, uint64_t no, struct sl_index_row_patient *out)
 {
 	struct sl_cur c;
-	uint8_t kb[SL_LMDB_KEY_UINT_MAX];
-	struct sl_wbuf key = sl_wbuf_of(kb, sizeof(kb));
-	sl_lmdb_key_put_uint(&key, no);
-	enum sl_status st = sl_index_lmdb_get(t, SL_TREE_PATIENT, &key, &c);
+	enum sl_status st = get_numbered(t, SL_TREE_PATIENT, no, &c);
 	return st == SL_OK ? decoded(t, sl_index_row_patient(c, out), "index/patient") : st;
 }
 
 enum sl_status sl_index_lmdb_put_patient(
 	struct sl_index_txn *t, uint64_t no, const struct sl_index_row_patient *row)
 {
-	uint8_t kb[SL_LMDB_KEY_UINT_MAX], rb[SL_INDEX_ROW_MAX];
-	struct sl_wbuf key = sl_wbuf_of(kb, sizeof(kb)), w = sl_wbuf_of(rb, sizeof(rb));
-	sl_lmdb_key_put_uint(&key, no);
+	uint8_t rb[SL_INDEX_ROW_MAX];
+	struct sl_wbuf w = sl_wbuf_of(rb, sizeof(rb));
 	sl_index_row_put_patient(&w, row);
-	return sl_index_lmdb_put(t, SL_TREE_PATIENT, &key, &w);
+	return put_numbered(t, SL_TREE_PATIENT, no, &w);
 }
 
 enum sl_status sl_index_lmdb_get_study(
 	struct sl_index_txn *t, uint64_t no, struct sl_index_row_study *out)
 {
 	struct sl_cur c;
-	uint8_t kb[SL_LMDB_KEY_UINT_MAX];
-	struct sl_wbuf key = sl_wbuf_of(kb, sizeof(kb));
-	sl_lmdb_key_put_uint(&key, no);
-	enum sl_status st = sl_index_lmdb_get(t, SL_TREE_STUDY, &key, &c);
+	enum sl_status st = get_numbered(t, SL_TREE_STUDY, no, &c);
 	return st == SL_OK ? decoded(t, sl_index_row_study(c, out), "index/study") : st;
 }
 
 enum sl_status sl_index_lmdb_put_study(
 	struct sl_index_txn *t, uint64_t no, const struct sl_index_row_study *row)
 {
-	uint8_t kb[SL_LMDB_KEY_UINT_MAX], rb[SL_INDEX_ROW_MAX];
-	struct sl_wbuf key = sl_wbuf_of(kb, sizeof(kb)), w = sl_wbuf_of(rb, sizeof(rb));
-	sl_lmdb_key_put_uint(&key, no);
+	uint8_t rb[SL_INDEX_ROW_MAX];
+	struct sl_wbuf w = sl_wbuf_of(rb, sizeof(rb));
 	sl_index_row_put_study(&w, row);
-	return sl_index_lmdb_put(t, SL_TREE_STUDY, &key, &w);
+	return put_numbered(t, SL_TREE_STUDY, no, &w);
 }
 
 enum sl_status sl_index_lmdb_get_series(

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <errno.h>
+#include <string.h>
 
 #include "core/status.h"
 
@@ -23,4 +24,11 @@ static inline enum sl_status sl_oserr_status(int errnum)
 	default:
 		return SL_E_IO;
 	}
+}
+
+/* What errno says, told: "where: No space left on device". Right after the call that failed. */
+SL_MUST static inline enum sl_status sl_oserr_fail(struct sl_diag *d, const char *where)
+{
+	int e = errno;
+	return sl_fail(d, sl_oserr_status(e), e, where, "%s: %s", where, strerror(e));
 }

@@ -33,12 +33,6 @@ struct rebuild {
 	size_t n; /* of the batch */
 };
 
-static enum sl_status fail_errno(struct sl_diag *d, const char *where)
-{
-	int e = errno;
-	return sl_fail(d, sl_oserr_status(e), e, where, "%s: %s", where, strerror(e));
-}
-
 /* Sets the marker or takes it away, durably. */
 static enum sl_status mark(const struct sl_root *root, bool stands, struct sl_diag *d)
 {
@@ -46,10 +40,10 @@ static enum sl_status mark(const struct sl_root *root, bool stands, struct sl_di
 	if (stands) {
 		fd = sl_root_openat(root->index_fd, marker, O_CREAT | O_WRONLY, 0640);
 		if (fd < 0)
-			return fail_errno(d, "index/mark");
+			return sl_oserr_fail(d, "index/mark");
 		close(fd);
 	} else if (unlinkat(root->index_fd, marker, 0) != 0 && errno != ENOENT) {
-		return fail_errno(d, "index/mark");
+		return sl_oserr_fail(d, "index/mark");
 	}
 	if (root->is_durable && fsync(root->index_fd) != 0)
 		return sl_fail(d, SL_E_SYNC, errno, "index/fsync", "%s", strerror(errno));
@@ -155,7 +149,7 @@ static enum sl_status enter(struct way *w, int parent_fd, const char *name, stru
 	int fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
 	if (dir == NULL) {
-		enum sl_status st = fail_errno(d, "archive/list");
+		enum sl_status st = sl_oserr_fail(d, "archive/list");
 		if (fd >= 0)
 			close(fd);
 		return st;
@@ -174,7 +168,7 @@ static enum sl_status step(struct rebuild *rb, struct way *w, struct sl_diag *d)
 	errno = 0;
 	struct dirent *entry = readdir(dir);
 	if (entry == NULL && errno != 0)
-		return fail_errno(d, "archive/list");
+		return sl_oserr_fail(d, "archive/list");
 	if (entry == NULL) {
 		closedir(dir);
 		w->depth--;

@@ -38,12 +38,6 @@ struct recovery {
 	size_t n; /* of the batch */
 };
 
-static enum sl_status fail_errno(struct sl_diag *d, const char *where)
-{
-	int e = errno;
-	return sl_fail(d, sl_oserr_status(e), e, where, "%s: %s", where, strerror(e));
-}
-
 /* ---- the spool folder --------------------------------------------------------------------------- */
 
 static enum sl_status remember(struct recovery *rc, uint64_t seq, struct sl_diag *d)
@@ -68,7 +62,7 @@ static enum sl_status visit(struct recovery *rc, const char *name, struct sl_dia
 		return SL_OK;
 	if (sl_path_is_temp(name)) {
 		if (unlinkat(rc->deps->root->spool_fd, name, 0) != 0 && errno != ENOENT)
-			return fail_errno(d, "spool/unlink");
+			return sl_oserr_fail(d, "spool/unlink");
 		rc->report->removed++;
 		return SL_OK;
 	}
@@ -91,7 +85,7 @@ static enum sl_status list_spool(struct recovery *rc, struct sl_diag *d)
 	int fd = openat(rc->deps->root->spool_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
 	if (dir == NULL) {
-		enum sl_status st = fail_errno(d, "spool/list");
+		enum sl_status st = sl_oserr_fail(d, "spool/list");
 		if (fd >= 0)
 			close(fd);
 		return st;
@@ -102,7 +96,7 @@ static enum sl_status list_spool(struct recovery *rc, struct sl_diag *d)
 		struct dirent *entry = readdir(dir);
 		if (entry == NULL) {
 			if (errno != 0)
-				st = fail_errno(d, "spool/list");
+				st = sl_oserr_fail(d, "spool/list");
 			break;
 		}
 		st = visit(rc, entry->d_name, d);
@@ -129,7 +123,7 @@ static enum sl_status quarantine(struct recovery *rc, uint64_t seq, struct sl_di
 	if (st != SL_OK)
 		return st;
 	if (renameat(root->spool_fd, name.s, fd, name.s) != 0)
-		st = fail_errno(d, "quarantine/rename");
+		st = sl_oserr_fail(d, "quarantine/rename");
 	else if (root->is_durable && fsync(fd) != 0)
 		st = sl_fail(d, SL_E_SYNC, errno, "quarantine/fsync", "%s", strerror(errno));
 	close(fd);
@@ -150,11 +144,11 @@ static enum sl_status open_spooled(
 	sl_path_spool(&name, seq);
 	int fd = sl_root_openat(rc->deps->root->spool_fd, name.s, O_RDONLY, 0);
 	if (fd < 0)
-		return fail_errno(d, "spool/open");
+		return sl_oserr_fail(d, "spool/open");
 	ssize_t got = pread(fd, head, sizeof(head), 0);
 	close(fd);
 	if (got < 0)
-		return fail_errno(d, "spool/read");
+		return sl_oserr_fail(d, "spool/read");
 	if (sl_p10_decode(head, (size_t)got, &p10, &header_len) != SL_OK || p10.proof.seq != seq)
 		return SL_E_CORRUPT;
 	struct sl_locator at = {.sop_instance_uid = p10.sop_instance_uid, .seq = seq};

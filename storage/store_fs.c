@@ -26,12 +26,6 @@
 
 #define FILE_MODE 0440 /* files never change (DESIGN 7) */
 
-static enum sl_status fail_errno(struct sl_diag *d, const char *where)
-{
-	int e = errno;
-	return sl_fail(d, sl_oserr_status(e), e, where, "%s: %s", where, strerror(e));
-}
-
 /* ---- writing ------------------------------------------------------------------------------------ */
 
 static enum sl_status fs_begin(
@@ -50,9 +44,9 @@ static enum sl_status fs_begin(
 		f->is_temp_named = f->fd >= 0;
 	}
 	if (f->fd < 0)
-		return fail_errno(d, "spool/create");
+		return sl_oserr_fail(d, "spool/create");
 	if (s->root->gid != (gid_t)-1 && fchown(f->fd, (uid_t)-1, s->root->gid) != 0) {
-		enum sl_status st = fail_errno(d, "spool/chown");
+		enum sl_status st = sl_oserr_fail(d, "spool/chown");
 		close(f->fd);
 		f->fd = -1;
 		return st;
@@ -88,7 +82,7 @@ static enum sl_status write_all(
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return fail_errno(d, "spool/write");
+			return sl_oserr_fail(d, "spool/write");
 		off += (uint64_t)n;
 		while (iov_n > 0 && (size_t)n >= iov->iov_len) {
 			n -= (ssize_t)iov->iov_len;
@@ -183,7 +177,7 @@ static enum sl_status name_it(struct sl_store_file *f, int dirfd, uint64_t seq, 
 		rc = linkat(AT_FDCWD, self, dirfd, name.s, AT_SYMLINK_FOLLOW);
 	}
 	if (rc != 0)
-		return fail_errno(d, "store/link");
+		return sl_oserr_fail(d, "store/link");
 	unlink_temp(f);
 	f->seq = seq;
 	f->is_named = true;
@@ -243,7 +237,7 @@ static enum sl_status read_at(
 		if (r < 0 && errno == EINTR)
 			continue;
 		if (r < 0)
-			return fail_errno(d, "store/read");
+			return sl_oserr_fail(d, "store/read");
 		if (r == 0)
 			break;
 		*got += (size_t)r;
@@ -279,10 +273,10 @@ static enum sl_status open_fd(struct sl_store_reader *r, int fd, struct sl_diag 
 	struct stat sb;
 	*r = (struct sl_store_reader){.fd = fd};
 	if (fd < 0)
-		return fail_errno(d, "store/open");
+		return sl_oserr_fail(d, "store/open");
 	enum sl_status st = read_at(fd, 0, head, sizeof(head), &got, d);
 	if (st == SL_OK && fstat(fd, &sb) != 0)
-		st = fail_errno(d, "store/stat");
+		st = sl_oserr_fail(d, "store/stat");
 	if (st == SL_OK && sl_p10_decode(head, got, &r->p10, &header_len) != SL_OK)
 		st = sl_fail(d, SL_E_CORRUPT, 0, "store/open", "stored file has no sound header");
 	if (st == SL_OK) {

@@ -20,12 +20,6 @@
 #include "storage/oserr.h"
 #include "storage/path.h"
 
-static enum sl_status fail_errno(struct sl_diag *d, const char *where)
-{
-	int e = errno;
-	return sl_fail(d, sl_oserr_status(e), e, where, "%s: %s", where, strerror(e));
-}
-
 static bool is_same_series(const struct sl_locator *a, const struct sl_locator *b)
 {
 	return sl_uid_equal(&a->series_instance_uid, &b->series_instance_uid) &&
@@ -38,9 +32,9 @@ static enum sl_status check_same_file(const struct sl_root *root, const char *sp
 {
 	struct stat a, b;
 	if (fstatat(series_fd, leaf, &b, AT_SYMLINK_NOFOLLOW) != 0)
-		return fail_errno(d, "archive/stat");
+		return sl_oserr_fail(d, "archive/stat");
 	if (fstatat(root->spool_fd, spool_name, &a, AT_SYMLINK_NOFOLLOW) != 0)
-		return errno == ENOENT ? SL_OK : fail_errno(d, "spool/stat");
+		return errno == ENOENT ? SL_OK : sl_oserr_fail(d, "spool/stat");
 	if (a.st_ino == b.st_ino && a.st_dev == b.st_dev)
 		return SL_OK;
 	return sl_fail(d, SL_E_CORRUPT, 0, "archive/link",
@@ -59,7 +53,7 @@ static enum sl_status link_one(
 	/* Linked by an earlier try; or even unlinked from the spool already. */
 	if (errno == EEXIST || errno == ENOENT)
 		return check_same_file(root, spool.s, series_fd, leaf.s, d);
-	return fail_errno(d, "archive/link");
+	return sl_oserr_fail(d, "archive/link");
 }
 
 /* One run of objects of one series. */
@@ -85,7 +79,7 @@ static enum sl_status settle_run(
 	for (size_t i = 0; st == SL_OK && i < n; i++) {
 		sl_path_spool(&path, at[i].seq);
 		if (unlinkat(root->spool_fd, path.s, 0) != 0 && errno != ENOENT)
-			st = fail_errno(d, "spool/unlink");
+			st = sl_oserr_fail(d, "spool/unlink");
 	}
 	return st;
 }
@@ -109,15 +103,15 @@ enum sl_status sl_store_fs_remove(
 	struct sl_path path;
 	sl_path_spool(&path, at->seq);
 	if (unlinkat(root->spool_fd, path.s, 0) != 0 && errno != ENOENT)
-		return fail_errno(d, "spool/unlink");
+		return sl_oserr_fail(d, "spool/unlink");
 	sl_path_series(&path, &at->study_instance_uid, &at->series_instance_uid);
 	int fd = sl_root_openat(root->archive_fd, path.s, O_RDONLY | O_DIRECTORY, 0);
 	if (fd < 0)
-		return errno == ENOENT ? SL_OK : fail_errno(d, "archive/open");
+		return errno == ENOENT ? SL_OK : sl_oserr_fail(d, "archive/open");
 	sl_path_leaf(&path, &at->sop_instance_uid, at->has_plain_name ? 0 : at->seq);
 	enum sl_status st = SL_OK;
 	if (unlinkat(fd, path.s, 0) != 0 && errno != ENOENT)
-		st = fail_errno(d, "archive/unlink");
+		st = sl_oserr_fail(d, "archive/unlink");
 	close(fd);
 	return st;
 }

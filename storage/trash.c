@@ -41,12 +41,6 @@ struct sl_trash {
 	struct sl_trash_stats stats;
 };
 
-static enum sl_status fail_errno(struct sl_diag *d, const char *where)
-{
-	int e = errno;
-	return sl_fail(d, sl_oserr_status(e), e, where, "%s: %s", where, strerror(e));
-}
-
 /* ---- walking a tree ---- */
 
 /* What is done with each file and folder found. */
@@ -185,7 +179,7 @@ static enum sl_status rename_or_unlink(
 	if (renameat(fd, leaf, root->trash_fd, name.s) == 0 || errno == ENOENT)
 		return SL_OK;
 	if (errno != ENOSPC && errno != EDQUOT)
-		return fail_errno(d, "trash/rename");
+		return sl_oserr_fail(d, "trash/rename");
 	struct walk w = {.removes = true};
 	visit(&w, fd, leaf, 1);
 	return w.failures == 0
@@ -201,7 +195,7 @@ enum sl_status sl_trash_move(
 	name_doomed(tomb, &folder, &leaf, &study);
 	int fd = sl_root_openat(root->archive_fd, folder.s, O_RDONLY | O_DIRECTORY, 0);
 	if (fd < 0)
-		return errno == ENOENT ? SL_OK : fail_errno(d, "trash/open");
+		return errno == ENOENT ? SL_OK : sl_oserr_fail(d, "trash/open");
 	enum sl_status st = rename_or_unlink(root, fd, leaf.s, tomb->seq, d);
 	if (st == SL_OK)
 		st = sync_folder(root, root->trash_fd, d);
@@ -300,7 +294,7 @@ static enum sl_status measure(struct sl_trash *t, struct sl_diag *d)
 	if (dir == NULL) {
 		if (fd >= 0)
 			close(fd);
-		return fail_errno(d, "trash/list");
+		return sl_oserr_fail(d, "trash/list");
 	}
 	for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
 		visit(&w, fd, entry->d_name, 1);
@@ -322,7 +316,7 @@ enum sl_status sl_trash_open(struct sl_trash **out, const struct sl_root *root, 
 	pthread_mutex_init(&t->lock, NULL);
 	pthread_cond_init(&t->wake, NULL);
 	t->spool_fd = openat(root->spool_fd, ".", FOLDER_FLAGS);
-	enum sl_status st = t->spool_fd >= 0 ? measure(t, d) : fail_errno(d, "trash/spool");
+	enum sl_status st = t->spool_fd >= 0 ? measure(t, d) : sl_oserr_fail(d, "trash/spool");
 	if (st != SL_OK) {
 		sl_trash_close(t);
 		return st;

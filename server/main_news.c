@@ -1,0 +1,83 @@
+/* One line of the log, and its counters, for each thing that the storage tells.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "server/main_news.h"
+
+#include <inttypes.h>
+
+#include "server/seal.h"
+
+static void on_conflict(void *arg, const struct sl_record *r, uint32_t attributes)
+{
+	struct sl_main_news *n = arg;
+	struct sl_log_line l;
+	sl_log_begin(&l, n->log, SL_LOG_WARN, "index.conflict");
+	sl_log_uid(&l, "study", r->study_instance_uid.s, r->study_instance_uid.len);
+	for (int a = 0; a < SL_ATTR_N; a++)
+		if ((attributes & 1U << a) != 0)
+			sl_log_word(&l, "attribute", sl_attrs[a].keyword);
+	sl_log_end(&l);
+}
+
+static void on_evicted(void *arg, const struct sl_evict_report *r)
+{
+	struct sl_main_news *n = arg;
+	bool is_study = r->sop_instance_uid.len == 0;
+	struct sl_log_line l;
+	if (r->is_order) {
+		sl_stats_add(&n->stats->deleted_objects, r->removed.instances);
+	} else {
+		sl_stats_add(&n->stats->evicted_studies, 1);
+		sl_stats_add(&n->stats->evicted_objects, r->removed.instances);
+		sl_stats_add(&n->stats->evicted_bytes, r->removed.bytes);
+	}
+	sl_log_begin(&l, n->log, SL_LOG_INFO,
+		!r->is_order ? "evict.study"
+		: is_study   ? "delete.study"
+			     : "delete.instance");
+	sl_log_uid(&l, "study", r->study_instance_uid.s, r->study_instance_uid.len);
+	if (!is_study)
+		sl_log_uid(&l, "instance", r->sop_instance_uid.s, r->sop_instance_uid.len);
+	sl_log_uint(&l, "instances", r->removed.instances);
+	sl_log_uint(&l, "bytes", r->removed.bytes);
+	if (!r->is_order)
+		sl_log_fmt(&l, "age", "%" PRIu64 "s", r->age_ms / 1000);
+	sl_log_end(&l);
+}
+
+static void on_stuck(void *arg, const char *why)
+{
+	struct sl_main_news *n = arg;
+	struct sl_log_line l;
+	sl_log_begin(&l, n->log, why != NULL ? SL_LOG_WARN : SL_LOG_INFO,
+		why != NULL ? "evict.stuck" : "evict.relieved");
+	if (why != NULL) {
+		sl_log_word(&l, "why", why);
+		sl_log_str(&l, "note", "no study can go; refusing when the disk is full");
+	}
+	sl_log_end(&l);
+}
+
+void sl_main_news_rebuild(void *arg, const struct sl_rebuild_report *r)
+{
+	struct sl_main_news *n = arg;
+	struct sl_log_line l;
+	sl_log_begin(&l, n->log, r->bad > 0 ? SL_LOG_WARN : SL_LOG_INFO, "index.rebuild");
+	sl_log_uint(&l, "files", r->files);
+	sl_log_uint(&l, "indexed", r->indexed);
+	sl_log_uint(&l, "bad", r->bad);
+	if (r->first_bad[0] != '\0')
+		sl_log_str(&l, "first_bad", r->first_bad);
+	sl_log_end(&l);
+}
+
+struct sl_storage_news sl_main_news(struct sl_main_news *n)
+{
+	return (struct sl_storage_news){
+		.on_rebuild = sl_main_news_rebuild,
+		.on_conflict = on_conflict,
+		.on_thread = sl_seal_thread,
+		.on_evicted = on_evicted,
+		.on_stuck = on_stuck,
+		.arg = n,
+	};
+}
