@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "tools/bench/floor.h"
 #include "tools/bench/report.h"
 #include "tools/bench/worker.h"
 
@@ -107,6 +108,8 @@ static int bench(const struct sl_opts *o, int ledger)
 int main(int argc, char **argv)
 {
 	static struct sl_opts o;
+	if (argc > 1 && strcmp(argv[1], "floor") == 0)
+		return sl_floor_main(argc - 1, argv + 1);
 	enum sl_opts_verdict verdict = sl_opts_parse(&o, argc, argv);
 	if (verdict != SL_OPTS_RUN) {
 		sl_opts_fini(&o);
