@@ -23,6 +23,8 @@ sl_needs() {
 		build libdcmtk-dev        test -e /usr/include/dcmtk/dcmdata/dcuid.h
 		speed ninja-build         command -v ninja
 		try   dcmtk               command -v storescu
+		peers dcmtk               command -v dcmqrscp
+		peers orthanc             command -v Orthanc
 		test  libcmocka-dev       pkg-config --exists cmocka
 		test  python3-pytest      /usr/bin/python3 -c 'import pytest'
 		test  python3-pydicom     /usr/bin/python3 -c 'import pydicom'
