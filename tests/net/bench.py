@@ -59,6 +59,14 @@ def bench(node, *args, code=0):
     return figures
 
 
+def run_bench(port, *args):
+    """Runs it against any receiver of this machine, without a node; its figures. Everything must be stored."""
+    done = subprocess.run([SLUICE_BENCH, "--json", "-", *map(str, args), "127.0.0.1", str(port)],
+                          capture_output=True, text=True, timeout=LONGEST_S)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
 def resident(pid):
     """{field: bytes} of the memory a process has: RssAnon, RssShmem, RssFile."""
     with open(f"/proc/{pid}/status") as status:

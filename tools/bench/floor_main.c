@@ -18,7 +18,8 @@
 static const char usage[] =
 	"usage: sluice-bench floor [--sync none|plain|named] [--port N] FOLDER\n"
 	"\n"
-	"Receives on 127.0.0.1 (port 11113), does nothing but what must be done, and keeps each "
+	"Receives on 127.0.0.1 (port 11113; 0: any, and it is printed), does nothing but what must "
+	"be done, and keeps each "
 	"object\n"
 	"in FOLDER as the PDUs it came in. Before the answer: none syncs nothing, plain (the "
 	"default)\n"
@@ -50,7 +51,7 @@ static bool read_port(const char *text, uint16_t *port)
 	char *end;
 	unsigned long n = strtoul(text, &end, 10);
 	*port = (uint16_t)n;
-	return end != text && *end == '\0' && n > 0 && n <= UINT16_MAX;
+	return end != text && *end == '\0' && n <= UINT16_MAX;
 }
 
 /* ---- seats ------------------------------------------------------------------------------------- */
@@ -98,19 +99,24 @@ static bool seat(struct sl_floor *f, int fd)
 
 /* ---- main -------------------------------------------------------------------------------------- */
 
-/* -1: errno says why. */
+/* Says which port it is. -1: errno says why. */
 static int listen_at(uint16_t port)
 {
 	const int on = 1;
-	const struct sockaddr_in here = {.sin_family = AF_INET,
+	struct sockaddr_in here = {.sin_family = AF_INET,
 		.sin_port = htons(port),
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -1;
 	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (bind(fd, (const struct sockaddr *)&here, sizeof(here)) == 0 && listen(fd, BACKLOG) == 0)
+	socklen_t len = sizeof(here);
+	if (bind(fd, (const struct sockaddr *)&here, len) == 0 && listen(fd, BACKLOG) == 0 &&
+		getsockname(fd, (struct sockaddr *)&here, &len) == 0) {
+		printf("listening on 127.0.0.1 port %u\n", ntohs(here.sin_port));
+		fflush(stdout);
 		return fd;
+	}
 	close(fd);
 	return -1;
 }

@@ -98,6 +98,9 @@ void sl_report_text(const struct sl_report *r, FILE *out)
 	if (r->opts->has_histogram)
 		put_histogram(out, &t->answer);
 	put_lat(out, "association", &t->association);
+	if (r->opts->per_association != UINT64_MAX)
+		fprintf(out, "%-12s %.1f associations/s\n", "churn",
+			per_second(r, t->ends[SL_TALLY_RELEASED]));
 	put_lat(out, "sender", &t->sender);
 	fprintf(out, "%-12s %.2f s of the bench itself\n", "cpu", seconds(r->cpu_ns));
 }
@@ -136,10 +139,12 @@ void sl_report_json(const struct sl_report *r, FILE *out)
 		"{\"associations\": %u, \"run\": %" PRIu64 ", \"stored\": %" PRIu64
 		", \"failed\": %" PRIu64 ", \"unanswered\": %" PRIu64 ", \"unsent\": %" PRIu64
 		",\n \"seconds\": %.6f, \"objects_per_s\": %.3f, \"bytes\": %" PRIu64
-		", \"bytes_per_s\": %.0f, \"wire_bytes\": %" PRIu64 ", \"cpu_seconds\": %.3f",
+		", \"bytes_per_s\": %.0f, \"wire_bytes\": %" PRIu64
+		", \"cpu_seconds\": %.3f, \"associations_per_s\": %.3f",
 		r->opts->associations, r->opts->run, t->stored, t->failed, t->lost, t->unsent,
 		seconds(r->ns), per_second(r, t->stored), t->stored_len,
-		per_second(r, t->stored_len), t->wire_len, seconds(r->cpu_ns));
+		per_second(r, t->stored_len), t->wire_len, seconds(r->cpu_ns),
+		per_second(r, t->ends[SL_TALLY_RELEASED]));
 	fputs(",\n \"statuses\": {", out);
 	for (size_t i = 0; i < t->statuses_n; i++, comma = ", ")
 		fprintf(out, "%s\"%04X\": %" PRIu64, comma, t->statuses[i].code, t->statuses[i].n);
