@@ -71,6 +71,24 @@ static bool is_closed(struct sl_index_lmdb *ix)
 	return rc == MDB_PANIC;
 }
 
+/* LMDB says EIO too when a write came out short, which is how a disk that fills up shows first. No call
+ * failed then, and errno tells: an EIO of a write or of the fdatasync is in it. */
+static bool was_short(int rc, int errnum)
+{
+	return rc == EIO && errnum != EIO;
+}
+
+enum sl_status sl_index_lmdb_commit(struct sl_index_lmdb *ix, MDB_txn *txn, struct sl_diag *diag)
+{
+	errno = 0;
+	int rc = mdb_txn_commit(txn);
+	int errnum = errno;
+	if (rc > 0 && is_closed(ix))
+		return sl_fail(diag, SL_E_IO, rc, "lmdb/commit",
+			"the index could not write its first page: %s", mdb_strerror(rc));
+	return sl_index_lmdb_error(was_short(rc, errnum) ? ENOSPC : rc, "lmdb/commit", diag);
+}
+
 enum sl_status sl_index_lmdb_end(struct sl_index_txn *t, enum sl_status st)
 {
 	struct sl_index_lmdb *ix = t->ix;
@@ -80,11 +98,7 @@ enum sl_status sl_index_lmdb_end(struct sl_index_txn *t, enum sl_status st)
 		mdb_txn_abort(t->txn);
 		return st;
 	}
-	int rc = mdb_txn_commit(t->txn);
-	if (rc > 0 && is_closed(ix))
-		return sl_fail(t->diag, SL_E_IO, rc, "lmdb/commit",
-			"the index could not write its first page: %s", mdb_strerror(rc));
-	st = sl_index_lmdb_error(rc, "lmdb/commit", t->diag);
+	st = sl_index_lmdb_commit(ix, t->txn, t->diag);
 	if (st != SL_OK)
 		return st;
 	ix->state = t->state;

@@ -316,7 +316,7 @@ static enum sl_status open_trees(
 		return st;
 	}
 	ix->state = t.state;
-	return sl_index_lmdb_error(mdb_txn_commit(t.txn), "lmdb/commit", diag);
+	return sl_index_lmdb_commit(ix, t.txn, diag);
 }
 
 /* The transaction that counts pages is made once: publishing does not allocate. */

@@ -140,6 +140,11 @@ SL_MUST static inline enum sl_status sl_index_lmdb_must(
 	return st == SL_E_NOTFOUND ? sl_index_lmdb_corrupt(where, t->diag) : st;
 }
 
+/* Commits; LMDB frees the transaction either way. SL_E_FULL: nothing was committed, the same may be tried
+ * again. */
+SL_MUST enum sl_status sl_index_lmdb_commit(
+	struct sl_index_lmdb *ix, MDB_txn *txn, struct sl_diag *diag);
+
 /* Begins a write transaction; commits and publishes, or aborts. `st` is what the work came to: on
  * anything but SL_OK the transaction is aborted and st returned. */
 SL_MUST enum sl_status sl_index_lmdb_begin(

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <lmdb.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -50,6 +51,32 @@ static void rows_are_there_after_reopening(void **state)
 	assert_true(after.next_seq == 101);
 	/* Words of the dictionary and numbers go on where they were. */
 	assert_int_equal(try_range(ix, 100, 200, 10, NULL), SL_OK);
+	check_sound(ix);
+	sl_index_close(ix);
+}
+
+/* A limit of the file's size that lies within a page cuts a write short, as a disk that fills up does. */
+static void a_write_that_came_out_short_is_a_full_disk(void **state)
+{
+	const struct tmpdir *dir = *state;
+	struct sl_index *ix = open_at(dir->path, 64 * SL_MIB, SL_OK);
+	struct rlimit was, tight;
+	struct sl_diag diag = {0};
+	struct stat data;
+	char path[300];
+	assert_int_equal(try_range(ix, 0, 100, 100, NULL), SL_OK);
+	snprintf(path, sizeof(path), "%s/data.mdb", dir->path);
+	assert_int_equal(stat(path, &data), 0);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
+	tight = (struct rlimit){.rlim_cur = (rlim_t)data.st_size + 100, .rlim_max = was.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+	enum sl_status st = try_range(ix, 100, 100 + BATCH_MAX, BATCH_MAX, &diag);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+	assert_int_equal(st, SL_E_FULL);
+	assert_string_equal(diag.text, "no disk space for the index");
+	check_sound(ix);
+	assert_int_equal(try_range(ix, 100, 100 + BATCH_MAX, BATCH_MAX, NULL),
+		SL_OK); /* as if nothing had been */
 	check_sound(ix);
 	sl_index_close(ix);
 }
@@ -363,6 +390,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(an_index_is_made_only_when_asked),
 		TEST(rows_are_there_after_reopening),
+		TEST(a_write_that_came_out_short_is_a_full_disk),
 		TEST(a_second_process_is_refused),
 		TEST(unsafe_file_systems_are_known_by_type),
 		TEST(unreasonable_options_are_refused),
