@@ -67,6 +67,12 @@ def run_bench(port, *args):
     return json.loads(done.stdout)
 
 
+def is_sanitized(program):
+    """True for a build with a sanitizer, by its symbols."""
+    with open(program, "rb") as file:
+        return b"__asan_init" in (text := file.read()) or b"__tsan_init" in text
+
+
 def resident(pid):
     """{field: bytes} of the memory a process has: RssAnon, RssShmem, RssFile."""
     with open(f"/proc/{pid}/status") as status:

@@ -1,8 +1,9 @@
 """sluice-bench against peers other than the node: one that grants an asynchronous operations window and answers
-as late and in as odd an order as it may, and the floor receivers.
+as late and in as odd an order as it may; the floor receivers; and its comparison of pool and malloc.
 SPDX-License-Identifier: Apache-2.0
 """
 import contextlib
+import json
 import os
 import socket
 import struct
@@ -12,7 +13,7 @@ import threading
 import pytest
 
 import rawscu
-from bench import SLUICE_BENCH, run_bench
+from bench import SLUICE_BENCH, is_sanitized, run_bench
 from node import WAIT_S
 
 ASYNC_ITEM = 0x53  # PS3.7 D.3.3.3
@@ -178,3 +179,35 @@ def test_the_floor_says_why_it_does_not_start(tmp_path):
     done = subprocess.run([SLUICE_BENCH, "floor", str(tmp_path / "absent")], capture_output=True, text=True,
                           timeout=60)
     assert done.returncode == 1 and "absent: No such file" in done.stderr
+
+
+def pool(*args):
+    """{memory: figures} of one round."""
+    done = subprocess.run([SLUICE_BENCH, "pool", "--rounds", "1", "--json", "-", *map(str, args)],
+                          capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return {run["memory"]: run for run in json.loads(done.stdout)}
+
+
+@pytest.mark.skipif(is_sanitized(SLUICE_BENCH), reason="a sanitizer has a malloc of its own")
+def test_the_same_ingest_with_pool_and_malloc():
+    runs = pool("-m", 2000, "-n", 16, "--buffers", 16)
+    assert list(runs) == ["pool", "malloc", "malloc-keeps"]
+    assert {(run["objects"], run["bytes"]) for run in runs.values()} == {(2000, runs["pool"]["bytes"])}
+    ours = runs["pool"]
+    assert ours["faults"] < runs["malloc"]["faults"] and ours["waits"] == 0
+    for field in ("peak", "last_tenth", "left"):
+        assert 16 * 2 ** 20 <= ours[field] < 17 * 2 ** 20
+    assert runs["malloc-keeps"]["left"] >= 0.9 * runs["malloc-keeps"]["peak"] > 0
+
+
+@pytest.mark.skipif(is_sanitized(SLUICE_BENCH), reason="a sanitizer has a malloc of its own")
+def test_a_pool_that_is_too_small_makes_objects_wait():
+    ours = pool("-m", 500, "-n", 16, "--buffers", 2, "-t", 2, "--buffer-size", "64KiB")["pool"]
+    assert ours["objects"] == 500 and ours["waits"] > 0 and ours["peak"] < 2 ** 20
+
+
+@pytest.mark.parametrize("args", [["x"], ["-m", "0"], ["-t", "9", "-n", "8"], ["--buffers", "1"], ["--json"]])
+def test_wrong_words_to_the_pool_exit_2(args):
+    done = subprocess.run([SLUICE_BENCH, "pool", *args], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and "usage" in done.stderr

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "tools/bench/floor.h"
+#include "tools/bench/pool.h"
 #include "tools/bench/report.h"
 #include "tools/bench/worker.h"
 
@@ -110,6 +111,8 @@ int main(int argc, char **argv)
 	static struct sl_opts o;
 	if (argc > 1 && strcmp(argv[1], "floor") == 0)
 		return sl_floor_main(argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[1], "pool") == 0)
+		return sl_pool_main(argc - 1, argv + 1);
 	enum sl_opts_verdict verdict = sl_opts_parse(&o, argc, argv);
 	if (verdict != SL_OPTS_RUN) {
 		sl_opts_fini(&o);

@@ -14,6 +14,7 @@
 
 static const char usage[] =
 	"usage: sluice-bench [options] HOST PORT\n"
+	"       sluice-bench floor --help, sluice-bench pool --help\n"
 	"\n"
 	"Sends synthetic objects to a Storage SCP and says how fast, how evenly and with what "
 	"answers.\n"
