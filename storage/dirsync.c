@@ -5,6 +5,10 @@
  * the batch was closed, so the fsync began after the name was made. Whoever joins later carries the
  * number of this round in named_after and is in the next.
  *
+ * Who runs a round: `is_syncing` is the baton. Whoever joins while nobody has it takes it and syncs at
+ * once, on its own thread: no hand-over, no wake-up. When others came meanwhile, it leaves the baton to
+ * our thread, which goes on until nobody waits.
+ *
  * A failed fsync ends it: Linux marks the pages clean after a failure, so a second fsync could say
  * "done" about data that is gone. This round and every later one answer SL_E_SYNC.
  * SPDX-License-Identifier: Apache-2.0 */
@@ -19,12 +23,14 @@
 
 struct sl_dirsync {
 	pthread_mutex_t lock;
-	pthread_cond_t wake;      /* somebody joined, or it is time to leave */
+	pthread_cond_t wake;      /* the baton is left to the thread, or it is time to leave */
 	struct sl_list waiting;   /* under lock */
 	uint64_t begun;           /* rounds begun; under lock */
 	uint64_t syncs, released; /* for the statistics; under lock */
+	bool is_syncing;          /* somebody has the baton; under lock */
+	bool is_handed_over;      /* ... and it is for the thread to take; under lock */
 	bool is_stopping;         /* under lock */
-	int failed; /* errno of the fsync that failed, 0 = none; dirsync thread only */
+	int failed; /* errno of the fsync that failed, 0 = none; whoever has the baton */
 	int dirfd;  /* borrowed */
 	bool do_sync;
 	void (*on_thread)(void *arg);
@@ -57,29 +63,38 @@ static uint64_t release(
 	return count;
 }
 
+/* One round by whoever has the baton, for everybody who waits. Called and returns locked. */
+static void run_round(struct sl_dirsync *ds)
+{
+	struct sl_list batch;
+	sl_list_init(&batch);
+	sl_list_splice(&batch, &ds->waiting);
+	uint64_t round = ++ds->begun;
+	pthread_mutex_unlock(&ds->lock);
+
+	enum sl_status st = sync_round(ds);
+	uint64_t count = release(ds, &batch, round, st);
+
+	pthread_mutex_lock(&ds->lock);
+	ds->released += count;
+	ds->syncs += ds->do_sync && st == SL_OK;
+}
+
 static void *thread_main(void *arg)
 {
 	struct sl_dirsync *ds = arg;
-	struct sl_list batch;
-	sl_list_init(&batch);
 	if (ds->on_thread != NULL)
 		ds->on_thread(ds->arg);
 	pthread_mutex_lock(&ds->lock);
 	for (;;) {
-		while (sl_list_is_empty(&ds->waiting) && !ds->is_stopping)
+		while (!ds->is_handed_over && !ds->is_stopping)
 			pthread_cond_wait(&ds->wake, &ds->lock);
-		if (sl_list_is_empty(&ds->waiting))
+		if (!ds->is_handed_over)
 			break;
-		sl_list_splice(&batch, &ds->waiting);
-		uint64_t round = ++ds->begun;
-		pthread_mutex_unlock(&ds->lock);
-
-		enum sl_status st = sync_round(ds);
-		uint64_t count = release(ds, &batch, round, st);
-
-		pthread_mutex_lock(&ds->lock);
-		ds->released += count;
-		ds->syncs += ds->do_sync && st == SL_OK;
+		ds->is_handed_over = false;
+		while (!sl_list_is_empty(&ds->waiting))
+			run_round(ds);
+		ds->is_syncing = false;
 	}
 	pthread_mutex_unlock(&ds->lock);
 	return NULL;
@@ -116,7 +131,14 @@ void sl_dirsync_join(struct sl_dirsync *ds, struct sl_dirsync_wait *w)
 	w->covered_by = 0;
 	w->errnum = 0;
 	sl_list_push(&ds->waiting, &w->node);
-	pthread_cond_signal(&ds->wake);
+	if (!ds->is_syncing) {
+		ds->is_syncing = true;
+		run_round(ds); /* w is released, and may be gone */
+		ds->is_handed_over = !sl_list_is_empty(&ds->waiting);
+		ds->is_syncing = ds->is_handed_over;
+		if (ds->is_handed_over)
+			pthread_cond_signal(&ds->wake);
+	}
 	pthread_mutex_unlock(&ds->lock);
 }
 

@@ -257,7 +257,7 @@ static void done(struct sl_object *o, bool won)
 	o->on_done(o);
 }
 
-/* The store has made the name durable, or failed to. On the dirsync thread. */
+/* The store has made the name durable, or failed to. On a disk thread or dirsync's. */
 static void on_named(struct sl_store_file *f, enum sl_status st)
 {
 	struct sl_object *o = sl_container_of(f, struct sl_object, file);

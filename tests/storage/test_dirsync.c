@@ -57,6 +57,7 @@ static struct sl_dirsync *start(bool is_held, bool do_sync)
 struct name {
 	struct sl_dirsync_wait wait;
 	sem_t *released; /* posted */
+	pthread_t by;    /* the thread that released it */
 	atomic_int calls;
 	enum sl_status st;
 	unsigned long begun_at_join, ended_at_release;
@@ -66,6 +67,7 @@ static void on_synced(struct sl_dirsync_wait *w, enum sl_status st)
 {
 	struct name *n = sl_container_of(w, struct name, wait);
 	n->st = st;
+	n->by = pthread_self();
 	n->ended_at_release = atomic_load(&script.ended);
 	atomic_fetch_add(&n->calls, 1);
 	if (n->released != NULL)
@@ -79,6 +81,35 @@ static void join(struct sl_dirsync *ds, struct name *n, sem_t *released)
 	n->released = released;
 	n->begun_at_join = atomic_load(&script.begun);
 	sl_dirsync_join(ds, &n->wait);
+}
+
+/* Joins on a thread of its own: who comes when no fsync runs does it itself, and is held up by it. */
+struct first {
+	struct sl_dirsync *ds;
+	struct name name;
+	sem_t *released;
+	pthread_t id;
+};
+
+static void *join_first(void *arg)
+{
+	struct first *f = arg;
+	join(f->ds, &f->name, f->released);
+	return NULL;
+}
+
+/* Returns when its fsync has begun, which is held. */
+static void first_join(struct first *f, struct sl_dirsync *ds, sem_t *released)
+{
+	f->ds = ds;
+	f->released = released;
+	assert_int_equal(pthread_create(&f->id, NULL, join_first, f), 0);
+	sem_wait(&script.entered);
+}
+
+static void first_over(struct first *f)
+{
+	assert_int_equal(pthread_join(f->id, NULL), 0);
 }
 
 static void assert_released_by_a_later_one(const struct name *n)
@@ -95,32 +126,52 @@ static void assert_released_by_a_later_one(const struct name *n)
 static void a_waiter_is_released_only_by_an_fsync_begun_after_it_joined(void **state)
 {
 	(void)state;
-	struct name a, b, c;
+	struct first first;
+	struct name *a = &first.name, b, c;
 	sem_t released;
 	sem_init(&released, 0, 0);
 	struct sl_dirsync *ds = start(true, true);
-	join(ds, &a, &released);
-	sem_wait(&script.entered); /* the fsync for a has begun */
-	join(ds, &b, &released);   /* too late for it */
+	first_join(&first, ds, &released); /* the fsync for a has begun */
+	join(ds, &b, &released);           /* too late for it */
 	join(ds, &c, &released);
 	sem_post(&script.go);
 	sem_wait(&released);
 	sem_wait(&script.entered); /* the next has begun, the first is long over */
-	assert_int_equal(a.calls, 1);
+	assert_int_equal(a->calls, 1);
 	assert_int_equal(b.calls, 0);
 	assert_int_equal(c.calls, 0);
 	sem_post(&script.go);
 	sem_wait(&released);
 	sem_wait(&released);
+	first_over(&first);
 	sl_dirsync_stop(ds);
-	assert_released_by_a_later_one(&a);
+	assert_released_by_a_later_one(a);
 	assert_released_by_a_later_one(&b);
 	assert_released_by_a_later_one(&c);
-	assert_int_equal(a.wait.covered_by, 1);
+	assert_int_equal(a->wait.covered_by, 1);
 	assert_int_equal(b.wait.named_after, 1);
 	assert_int_equal(b.wait.covered_by, 2);
 	assert_int_equal(c.wait.covered_by, 2);
 	assert_int_equal(script.begun, 2);
+	assert_true(pthread_equal(a->by, first.id));
+	assert_false(pthread_equal(b.by, first.id)); /* it does not stay for others */
+	assert_false(pthread_equal(b.by, pthread_self()));
+}
+
+/* No hand-over and no wake-up where nobody else is there. */
+static void who_comes_alone_syncs_itself(void **state)
+{
+	(void)state;
+	struct name names[3];
+	struct sl_dirsync *ds = start(false, true);
+	for (size_t i = 0; i < SL_ARRAY_N(names); i++) {
+		join(ds, &names[i], NULL);
+		assert_released_by_a_later_one(&names[i]);
+		assert_true(pthread_equal(names[i].by, pthread_self()));
+		assert_int_equal(names[i].wait.covered_by, i + 1);
+	}
+	sl_dirsync_stop(ds);
+	assert_int_equal(script.begun, 3);
 }
 
 /* ---- sharing ---- */
@@ -163,19 +214,17 @@ static void whoever_comes_during_an_fsync_shares_the_next(void **state)
 {
 	(void)state;
 	static struct joiner crowd[THREADS];
-	struct name first;
+	struct first first;
 	uint64_t syncs, released;
-	sem_t done;
-	sem_init(&done, 0, 0);
 	struct sl_dirsync *ds = start(true, true);
-	join(ds, &first, &done);
-	sem_wait(&script.entered);
+	first_join(&first, ds, NULL);
 	crowd_start(crowd, ds, false); /* 400 names while the first fsync runs */
 	script.is_held = false;
 	sem_post(&script.go);
 	for (int i = 0; i < THREADS; i++)
 		for (int k = 0; k < PER_THREAD; k++)
 			sem_wait(&crowd[i].released);
+	first_over(&first);
 	sl_dirsync_stats(ds, &syncs, &released);
 	assert_true(syncs <= 2);
 	sl_dirsync_stop(ds);
@@ -204,12 +253,12 @@ static void the_promise_holds_in_a_crowd(void **state)
 static void a_failed_fsync_fails_everybody_and_is_never_tried_again(void **state)
 {
 	(void)state;
-	struct name a, b, c;
+	struct first first;
+	struct name b, c;
 	sem_t released;
 	sem_init(&released, 0, 0);
 	struct sl_dirsync *ds = start(true, true);
-	join(ds, &a, &released);
-	sem_wait(&script.entered);
+	first_join(&first, ds, &released);
 	join(ds, &b, &released);
 	script.fail_errno = EIO;
 	sem_post(&script.go);
@@ -218,8 +267,9 @@ static void a_failed_fsync_fails_everybody_and_is_never_tried_again(void **state
 	script.fail_errno = 0; /* the disk is well again: it does not matter */
 	join(ds, &c, &released);
 	sem_wait(&released);
+	first_over(&first);
 	sl_dirsync_stop(ds);
-	const struct name *all[] = {&a, &b, &c};
+	const struct name *all[] = {&first.name, &b, &c};
 	for (size_t i = 0; i < SL_ARRAY_N(all); i++) {
 		assert_int_equal(all[i]->st, SL_E_SYNC);
 		assert_int_equal(all[i]->calls, 1);
@@ -262,6 +312,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_waiter_is_released_only_by_an_fsync_begun_after_it_joined),
+		cmocka_unit_test(who_comes_alone_syncs_itself),
 		cmocka_unit_test(whoever_comes_during_an_fsync_shares_the_next),
 		cmocka_unit_test(the_promise_holds_in_a_crowd),
 		cmocka_unit_test(a_failed_fsync_fails_everybody_and_is_never_tried_again),
