@@ -1,57 +1,23 @@
-/* One study a step: which one, whether it still helps, and the way out.
+/* For room: which studies go, and whether it still helps.
  *
- * What is known of a removal that is under way is in `doomed`; it is there from the commit of the
- * tombstone until the tombstone is dropped, and while it is there nothing else happens on this thread.
- * SPDX-License-Identifier: Apache-2.0 */
-#include "storage/evict.h"
+ * A batch is as many of the oldest studies as are needed, within bounds: rows of a commit, fsyncs that
+ * senders wait behind. SPDX-License-Identifier: Apache-2.0 */
+#include "storage/evict_priv.h"
 
-#include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "storage/ingest.h"
-#include "storage/latch.h"
-#include "storage/pending.h"
 
-#define PAGE            16 /* studies looked at in one read */
-#define PAGES           16 /* pages looked at in one step, before it says there are none */
-#define MEASURE_SHARE   50 /* this part of the disk is freed before help is measured... */
-#define MEASURE_MIN     (4 * SL_MIB) /* ...but at least this much */
-#define ORDER_PERIOD_MS 200          /* an order looks this often whether the store has failed */
-
-/* Somebody waits for a deletion; lives on its stack. */
-struct order {
-	struct sl_list node;
-	struct sl_uid uid;
-	bool is_study, is_taken, is_done;
-	enum sl_status status;
-	struct sl_index_removed removed;
-};
+#define PAGE          16           /* studies looked at in one read */
+#define PAGES         16           /* pages looked at in one step, before it says there are none */
+#define BATCH_ROWS    2048         /* rows of a batch's studies, unless the first alone has more */
+#define MEASURE_SHARE 50           /* this part of the disk is freed before help is measured... */
+#define MEASURE_MIN   (4 * SL_MIB) /* ...but at least this much */
 
 /* What has to go, by measures that passed their mark and are not yet down at `low`. */
 struct need {
 	bool is_high;
 	uint64_t disk, quota, inodes;
-};
-
-struct sl_evict {
-	struct sl_evict_deps deps;
-	struct sl_index_reader *reader; /* the indexer thread's */
-
-	/* Of the step; the indexer thread's. */
-	struct sl_index_tombstone doomed; /* seq 0: none */
-	struct sl_evict_report report;
-	struct order *order;                           /* whose removal it is; NULL: for room */
-	bool drains_disk, drains_quota, drains_inodes; /* past its mark, not yet down at `low` */
-	bool is_vain;              /* what is freed does not lower the disk's share */
-	struct sl_water_now begun; /* when draining began, or help was last measured */
-	uint64_t freed_then;       /* bytes the trash had freed then */
-
-	pthread_mutex_t lock; /* everything below */
-	pthread_cond_t over;  /* an order is done */
-	struct sl_evict_conf conf;
-	struct sl_list orders;
-	struct sl_evict_stats stats;
 };
 
 static struct sl_evict_conf conf_of(struct sl_evict *ev)
@@ -60,216 +26,6 @@ static struct sl_evict_conf conf_of(struct sl_evict *ev)
 	struct sl_evict_conf conf = ev->conf;
 	pthread_mutex_unlock(&ev->lock);
 	return conf;
-}
-
-/* ---- the way out -------------------------------------------------------------------------------- */
-
-static void tell_order(struct sl_evict *ev, struct order *o, enum sl_status st)
-{
-	pthread_mutex_lock(&ev->lock);
-	o->status = st;
-	o->removed = ev->report.removed;
-	o->is_done = true;
-	pthread_cond_broadcast(&ev->over);
-	pthread_mutex_unlock(&ev->lock);
-}
-
-static enum sl_errand fail(struct sl_evict *ev, const struct sl_diag *d)
-{
-	sl_latch_fail(ev->deps.latch, d);
-	sl_pending_open_study(ev->deps.pending);
-	if (ev->order != NULL)
-		tell_order(ev, ev->order, SL_E_IO);
-	return SL_ERRAND_FAILED;
-}
-
-static void count(struct sl_evict *ev)
-{
-	const struct sl_evict_report *r = &ev->report;
-	pthread_mutex_lock(&ev->lock);
-	if (r->is_order) {
-		ev->stats.deleted += r->removed.instances;
-	} else {
-		ev->stats.studies++;
-		ev->stats.instances += r->removed.instances;
-		ev->stats.bytes += r->removed.bytes;
-	}
-	pthread_mutex_unlock(&ev->lock);
-}
-
-/* The tombstone stands: files to the trash, tombstone out. Where there is no room it is called again;
- * until it is through, nothing of the study moves (nothing moves at all). */
-static enum sl_errand finish(struct sl_evict *ev)
-{
-	struct sl_diag d = {0};
-	enum sl_status st = sl_trash_move(ev->deps.root, &ev->doomed, &d);
-	if (st == SL_OK)
-		st = sl_index_drop_tombstone(ev->deps.index, ev->doomed.seq, &d);
-	/* Also where it is tried again: what is in the trash makes the room that is missing. */
-	sl_trash_add(ev->deps.trash, ev->report.removed.bytes, ev->report.removed.versions);
-	if (st == SL_E_FULL) {
-		ev->report.removed.bytes = ev->report.removed.versions = 0;
-		return SL_ERRAND_RETRY;
-	}
-	if (st != SL_OK)
-		return fail(ev, &d);
-	ev->doomed.seq = 0;
-	sl_pending_open_study(ev->deps.pending);
-	return SL_ERRAND_MORE;
-}
-
-/* Told before its files are moved: a removal that is committed will happen. */
-static void announce(struct sl_evict *ev)
-{
-	count(ev);
-	if (ev->deps.on_evicted != NULL)
-		ev->deps.on_evicted(ev->deps.arg, &ev->report);
-}
-
-/* The study is closed: takes its rows out, or those of one instance. SL_OK: the tombstone stands. */
-static enum sl_status condemn(struct sl_evict *ev, struct sl_diag *d)
-{
-	struct sl_evict_report *r = &ev->report;
-	struct sl_index_tombstone *tomb = &ev->doomed;
-	enum sl_status st = sl_trash_sync_spool(ev->deps.trash, d);
-	uint64_t seq = sl_ingest_next_seq(ev->deps.ingest);
-	if (st != SL_OK)
-		return st;
-	if (r->sop_instance_uid.len == 0) {
-		*tomb = (struct sl_index_tombstone){
-			.kind = SL_INDEX_TOMB_STUDY, .study_instance_uid = r->study_instance_uid};
-		st = sl_index_remove_study(
-			ev->deps.index, &r->study_instance_uid, seq, &r->removed, d);
-	} else {
-		st = sl_index_remove_instance(
-			ev->deps.index, &r->sop_instance_uid, seq, &r->removed, d);
-	}
-	tomb->seq = st == SL_OK ? seq : 0;
-	return st;
-}
-
-/* Takes what the report names out. SL_OK: *next is what the indexer does now; else nothing happened,
- * unless the store was latched (*next is SL_ERRAND_FAILED). */
-static enum sl_status take_out(struct sl_evict *ev, enum sl_errand *next)
-{
-	struct sl_diag d = {0};
-	*next = SL_ERRAND_MORE;
-	if (!sl_pending_close_study(ev->deps.pending, &ev->report.study_instance_uid))
-		return SL_E_BUSY;
-	enum sl_status st = condemn(ev, &d);
-	if (st == SL_E_NOTFOUND || st == SL_E_FULL) {
-		sl_pending_open_study(ev->deps.pending);
-		return st;
-	}
-	if (st != SL_OK) {
-		*next = fail(ev, &d);
-		return st;
-	}
-	announce(ev);
-	*next = finish(ev);
-	return SL_OK;
-}
-
-/* ---- by order ----------------------------------------------------------------------------------- */
-
-static struct order *next_order(struct sl_evict *ev)
-{
-	pthread_mutex_lock(&ev->lock);
-	struct sl_list *n = sl_list_pop(&ev->orders);
-	struct order *o = n != NULL ? sl_container_of(n, struct order, node) : NULL;
-	if (o != NULL)
-		o->is_taken = true;
-	pthread_mutex_unlock(&ev->lock);
-	return o;
-}
-
-/* Fills the report, and for an instance the tombstone too: where its file is. */
-static enum sl_status look_up(struct sl_evict *ev, const struct order *o)
-{
-	struct sl_index_instance row;
-	ev->report = (struct sl_evict_report){.is_order = true};
-	if (o->is_study) {
-		ev->report.study_instance_uid = o->uid;
-		return SL_OK;
-	}
-	enum sl_status st = sl_index_locate_instance(ev->reader, &o->uid, &row, NULL);
-	if (st != SL_OK)
-		return st;
-	ev->report.study_instance_uid = row.study_instance_uid;
-	ev->report.sop_instance_uid = row.sop_instance_uid;
-	ev->doomed = (struct sl_index_tombstone){
-		.kind = SL_INDEX_TOMB_INSTANCE,
-		.volume = row.volume,
-		.study_instance_uid = row.study_instance_uid,
-		.series_instance_uid = row.series_instance_uid,
-		.sop_instance_uid = row.sop_instance_uid,
-		.object_seq = row.seq,
-		.is_plain_name = (row.flags & SL_RECORD_PLAIN_NAME) != 0,
-	};
-	return SL_OK;
-}
-
-static enum sl_errand obey(struct sl_evict *ev, struct order *o)
-{
-	enum sl_errand next = SL_ERRAND_MORE;
-	ev->order = o;
-	enum sl_status st = look_up(ev, o);
-	if (st == SL_OK)
-		st = take_out(ev, &next);
-	if (next == SL_ERRAND_RETRY)
-		return next; /* told when it is through */
-	if (next != SL_ERRAND_FAILED)
-		tell_order(ev, o, st);
-	ev->order = NULL;
-	return next;
-}
-
-static enum sl_status give_order(struct sl_evict *ev, bool is_study, const struct sl_uid *uid,
-	struct sl_index_removed *removed)
-{
-	struct order o = {.uid = *uid, .is_study = is_study};
-	sl_list_init(&o.node);
-	pthread_mutex_lock(&ev->lock);
-	sl_list_push(&ev->orders, &o.node);
-	pthread_mutex_unlock(&ev->lock);
-	sl_indexer_wake(ev->deps.indexer);
-	pthread_mutex_lock(&ev->lock);
-	/* Once it is taken, the indexer thread has it and says how it ended. */
-	while (!o.is_done && (o.is_taken || !sl_latch_is_failed(ev->deps.latch))) {
-		uint64_t at = sl_env_now_ns(ev->deps.env) + ORDER_PERIOD_MS * 1000000u;
-		const struct timespec ts = {
-			.tv_sec = (time_t)(at / 1000000000u), .tv_nsec = (long)(at % 1000000000u)};
-		pthread_cond_timedwait(&ev->over, &ev->lock, &ts);
-	}
-	sl_list_remove(&o.node);
-	*removed = o.removed;
-	enum sl_status st = o.is_done ? o.status : SL_E_IO;
-	pthread_mutex_unlock(&ev->lock);
-	return st;
-}
-
-enum sl_status sl_evict_study(
-	struct sl_evict *ev, const struct sl_uid *uid, struct sl_index_removed *removed)
-{
-	return give_order(ev, true, uid, removed);
-}
-
-enum sl_status sl_evict_instance(
-	struct sl_evict *ev, const struct sl_uid *uid, struct sl_index_removed *removed)
-{
-	struct sl_index_removed one;
-	enum sl_status st;
-	*removed = (struct sl_index_removed){0};
-	/* The current version each time, until none has taken its place. A crash in between leaves
-	 * versions of an object whose deletion was not confirmed. */
-	while ((st = give_order(ev, false, uid, &one)) == SL_OK) {
-		removed->instances += one.instances;
-		removed->versions += one.versions;
-		removed->bytes += one.bytes;
-		removed->series_gone = one.series_gone;
-		removed->study_gone = one.study_gone;
-	}
-	return st == SL_E_NOTFOUND && removed->versions > 0 ? SL_OK : st;
 }
 
 /* ---- for room ----------------------------------------------------------------------------------- */
@@ -319,19 +75,23 @@ static void begin_draining(struct sl_evict *ev)
 		begin_measuring(ev);
 }
 
-/* Once enough was freed and nothing is half unlinked: did the file system get it? Where we keep less
- * by half of what was freed, and the disk is no emptier, somebody else has it. */
-static void measure_help(struct sl_evict *ev)
+/* Once enough was taken, and all of it is unlinked: did the file system get it? Where we keep less by
+ * half of what was freed, and the disk is no emptier, somebody else has it. False: enough was taken, and
+ * nothing more goes for the disk before that can be said. */
+static bool measure_help(struct sl_evict *ev, const struct need *need)
 {
 	struct sl_water_now then = ev->begun;
 	struct sl_trash_stats trash = sl_trash_stats(ev->deps.trash);
 	uint64_t freed = trash.freed_bytes - ev->freed_then;
 	uint64_t enough = sl_max64(MEASURE_MIN, (then.used + then.avail) / MEASURE_SHARE);
-	if (trash.bytes > 0 || freed < enough)
-		return;
+	if (freed + trash.bytes < enough)
+		return true;
+	if (trash.bytes > 0)
+		return need->disk + need->inodes == 0;
 	begin_measuring(ev);
 	const struct sl_water_now *now = &ev->begun;
 	ev->is_vain |= now->kept + freed / 2 <= then.kept && now->used >= then.used + now->reserved;
+	return true;
 }
 
 static uint64_t drain(bool *drains, const struct sl_water_need *n)
@@ -369,52 +129,12 @@ static const char *objection(struct sl_evict *ev, const struct sl_index_arrival 
 	int64_t now = sl_env_wall_ms(ev->deps.env);
 	if (a->study_instance_uid.len == 0)
 		return "no-study";
+	if (sl_ops_is_pinned(ev->deps.ops, &a->study_instance_uid))
+		return "pinned";
 	/* A clock that was set back makes studies young, never old. */
 	if (now < a->counts.last_ms || (uint64_t)(now - a->counts.last_ms) < conf_of(ev).min_age_ms)
 		return "evict_min_age";
 	return NULL;
-}
-
-static enum sl_status try_study(
-	struct sl_evict *ev, const struct sl_index_arrival *a, enum sl_errand *next)
-{
-	ev->order = NULL;
-	ev->report = (struct sl_evict_report){
-		.study_instance_uid = a->study_instance_uid,
-		.age_ms = (uint64_t)(sl_env_wall_ms(ev->deps.env) - a->counts.last_ms),
-	};
-	return take_out(ev, next);
-}
-
-/* Takes the oldest study that may go. SL_OK; else *why there is none. */
-static enum sl_status take_oldest(struct sl_evict *ev, enum sl_errand *next, const char **why)
-{
-	struct sl_index_arrival page[PAGE];
-	uint64_t after = 0;
-	*why = "empty";
-	*next = SL_ERRAND_DONE;
-	for (int pages = 0; pages < PAGES; pages++) {
-		size_t n = PAGE;
-		struct sl_diag d = {0};
-		enum sl_status st = sl_index_list_arrivals(ev->reader, &after, page, &n, &d);
-		if (st == SL_END)
-			return SL_E_NOTFOUND;
-		if (st != SL_OK) {
-			*next = fail(ev, &d);
-			return st;
-		}
-		for (size_t i = 0; i < n; i++) {
-			const char *no = objection(ev, &page[i]);
-			st = no != NULL ? SL_E_NOTFOUND : try_study(ev, &page[i], next);
-			if (st == SL_OK || *next == SL_ERRAND_FAILED)
-				return st;
-			if (i == 0 && pages == 0) /* what holds the oldest */
-				*why = no != NULL        ? no
-				       : st == SL_E_FULL ? "index-full"
-							 : "receiving";
-		}
-	}
-	return SL_E_NOTFOUND;
 }
 
 /* True when nothing more has to leave the archive: what is being unlinked is enough. */
@@ -423,7 +143,80 @@ static bool is_enough(const struct need *need, const struct sl_trash_stats *tras
 	return sl_max64(need->disk, need->quota) <= trash->bytes && need->inodes <= trash->files;
 }
 
-/* One study, if a mark is passed and one can go. */
+/* What the studies of a batch add up to. */
+struct sum {
+	uint64_t bytes, rows;
+};
+
+/* True when the batch has all that it may or must have. `trash`: what is being unlinked. */
+static bool is_filled(const struct sl_evict *ev, const struct need *need,
+	const struct sl_trash_stats *trash, const struct sum *sum, size_t max)
+{
+	const struct sl_trash_stats then = {
+		.bytes = trash->bytes + sum->bytes, .files = trash->files + sum->rows};
+	return ev->batch.n > 0 &&
+	       (ev->batch.n >= max || sum->rows >= BATCH_ROWS || is_enough(need, &then));
+}
+
+/* Fills the batch, with at most max studies, the oldest first. SL_E_NOTFOUND: none may go, and *why the
+ * oldest may not. */
+static enum sl_status choose(struct sl_evict *ev, const struct need *need,
+	const struct sl_trash_stats *trash, size_t max, const char **why, struct sl_diag *d)
+{
+	struct sl_index_arrival page[PAGE];
+	struct sum sum = {0};
+	uint64_t after = 0;
+	sl_evict_begin(ev);
+	*why = "empty";
+	for (int pages = 0; pages < PAGES; pages++) {
+		size_t n = PAGE;
+		enum sl_status st = sl_index_list_arrivals(ev->reader, &after, page, &n, d);
+		if (st != SL_OK && st != SL_END)
+			return st;
+		for (size_t i = 0; st == SL_OK && i < n; i++) {
+			const struct sl_index_arrival *a = &page[i];
+			const char *no = objection(ev, a);
+			uint64_t age = (uint64_t)(sl_env_wall_ms(ev->deps.env) - a->counts.last_ms);
+			if (no == NULL && !sl_evict_add(ev, &a->study_instance_uid, age))
+				no = "receiving";
+			if (i == 0 && pages == 0)
+				*why = no;
+			sum.bytes += no == NULL ? a->counts.bytes : 0;
+			sum.rows += no == NULL ? a->counts.versions : 0;
+			if (is_filled(ev, need, trash, &sum, max))
+				return SL_OK;
+		}
+		if (st == SL_END)
+			break;
+	}
+	return ev->batch.n > 0 ? SL_OK : SL_E_NOTFOUND;
+}
+
+/* Takes as many of the oldest studies as are needed. SL_OK; else *why none went. */
+static enum sl_status take_oldest(struct sl_evict *ev, const struct need *need,
+	const struct sl_trash_stats *trash, enum sl_errand *next, const char **why)
+{
+	size_t max = SL_EVICT_BATCH;
+	struct sl_diag d = {0};
+	enum sl_status st;
+	*next = SL_ERRAND_DONE;
+	for (;;) {
+		st = choose(ev, need, trash, max, why, &d);
+		if (st != SL_OK && st != SL_E_NOTFOUND)
+			*next = sl_evict_fail(ev, &d);
+		if (st != SL_OK)
+			return st;
+		st = sl_evict_take_out(ev, next);
+		/* The index is short of pages: one study copies fewer of them. */
+		if (st != SL_E_FULL || max == 1)
+			break;
+		max = 1;
+	}
+	*why = st == SL_E_FULL ? "index-full" : "empty";
+	return st;
+}
+
+/* A batch, if a mark is passed and studies can go. */
 static enum sl_errand relieve(struct sl_evict *ev)
 {
 	struct need need = read_need(ev);
@@ -434,13 +227,13 @@ static enum sl_errand relieve(struct sl_evict *ev)
 		return SL_ERRAND_DONE;
 	}
 	begin_draining(ev);
-	measure_help(ev);
+	bool is_due = measure_help(ev, &need);
 	const char *why = limit_need(ev, &need);
-	if (why == NULL && is_enough(&need, &trash)) {
+	if (why == NULL && (is_enough(&need, &trash) || !is_due)) {
 		sl_water_set_relief(ev->deps.water, true);
 		return SL_ERRAND_DONE;
 	}
-	if (why == NULL && take_oldest(ev, &next, &why) == SL_OK) {
+	if (why == NULL && take_oldest(ev, &need, &trash, &next, &why) == SL_OK) {
 		sl_water_set_relief(ev->deps.water, true);
 		return next;
 	}
@@ -453,17 +246,17 @@ static enum sl_errand relieve(struct sl_evict *ev)
 static enum sl_errand step(void *arg)
 {
 	struct sl_evict *ev = arg;
-	if (ev->doomed.seq != 0) { /* there was no room before */
-		enum sl_errand next = finish(ev);
-		if (next == SL_ERRAND_MORE && ev->order != NULL) {
-			tell_order(ev, ev->order, SL_OK);
-			ev->order = NULL;
+	if (ev->batch.stands) { /* there was no room before */
+		enum sl_errand next = sl_evict_finish(ev);
+		if (next == SL_ERRAND_MORE && ev->batch.order != NULL) {
+			sl_evict_tell(ev, ev->batch.order, SL_OK);
+			ev->batch.order = NULL;
 		}
 		return next;
 	}
-	struct order *o = next_order(ev);
+	struct sl_evict_order *o = sl_evict_next_order(ev);
 	if (o != NULL)
-		return obey(ev, o);
+		return sl_evict_obey(ev, o);
 	return conf_of(ev).is_on ? relieve(ev) : SL_ERRAND_DONE;
 }
 

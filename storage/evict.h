@@ -2,15 +2,17 @@
  * deletes by order; both go the same way (DESIGN 2 and 4).
  *
  * Happy path: a mark is passed, the indexer thread is woken, and between two of its batches it takes
- * the study whose last instance came longest ago:
+ * the studies whose last instance came longest ago:
  *
- *	rows out, tombstone in (one commit) -> archive/<study> renamed to trash/<seq>, folders fsynced
- *	-> tombstone out -> the trash thread unlinks -> water looks anew
+ *	rows out, tombstones in (one commit) -> noted in journal/ops -> archive/<study> renamed to
+ *	trash/<seq>, folders fsynced -> tombstones out -> the trash thread unlinks -> water looks anew
  *
- * one study a step, until what is left and what is still being unlinked reaches `low`. It never takes
- * a study that is being received, or is younger than evict_min_age (by arrival time; the order itself
- * is by seq and no clock), or objects that belong to no study (palettes and the like: small, and one
- * heap however old). Meanwhile senders wait for room (water.h).
+ * a few studies a step, until what is left and what is still being unlinked reaches `low`. It never
+ * takes a study that is being received, or pinned, or younger than evict_min_age (by arrival time; the
+ * order itself is by seq and no clock), or objects that belong to no study: DESIGN 4 frees whole
+ * studies, and what has none (palettes, protocols, templates) is small, is what a site works with, and
+ * is one heap however old. It goes by order, instance by instance. Meanwhile senders wait for room
+ * (water.h).
  *
  * Where it finds nothing to take, or where it does not help (what we keep is less than evict_keep of
  * the disk, or room that was freed went to somebody else), senders are told that the disk is full, as
@@ -26,6 +28,7 @@
 #include "core/env.h"
 #include "storage/index.h"
 #include "storage/indexer.h"
+#include "storage/ops.h"
 #include "storage/trash.h"
 
 struct sl_ingest;
@@ -55,6 +58,7 @@ struct sl_evict_deps {
 	struct sl_pending *pending;
 	struct sl_water *water;
 	struct sl_trash *trash;
+	struct sl_ops *ops;
 	struct sl_latch *latch;
 	/* On the indexer thread; must only pass the news on. May be NULL. */
 	void (*on_evicted)(void *arg, const struct sl_evict_report *r);
@@ -84,8 +88,13 @@ struct sl_evict_stats sl_evict_stats(struct sl_evict *ev);
 
 /* Deletes a study, or one instance with all its versions, by order; waits for it: its rows are gone and its files out of the
  * archive, durably. Not on a loop thread and not on the indexer's. SL_E_NOTFOUND; SL_E_BUSY: the study
- * is being received; SL_E_FULL: the index has no room to say so; SL_E_IO: the store has failed. */
+ * is being received, or pinned; SL_E_FULL: the index has no room to say so; SL_E_IO: the store has failed. */
 SL_MUST enum sl_status sl_evict_study(struct sl_evict *ev, const struct sl_uid *study_instance_uid,
 	struct sl_index_removed *removed);
 SL_MUST enum sl_status sl_evict_instance(struct sl_evict *ev, const struct sl_uid *sop_instance_uid,
 	struct sl_index_removed *removed);
+
+/* Pins a study or takes the pin away; waits until that is durable. Where orders may come from, and what
+ * else may happen, as above. SL_OK also when it was so before. */
+SL_MUST enum sl_status sl_evict_pin(
+	struct sl_evict *ev, const struct sl_uid *study_instance_uid, bool is_pinned);

@@ -116,6 +116,14 @@ struct sl_index_removed {
 	bool series_gone;   /* that was the last row of its series */
 };
 
+/* A study that is to go: what it is called by, and what became of it. */
+struct sl_index_removal {
+	struct sl_uid study_instance_uid;
+	uint64_t tombstone_seq; /* 0: no tombstone (the files are gone already) */
+	enum sl_status status;  /* SL_OK; SL_E_NOTFOUND: there is no such study */
+	struct sl_index_removed removed;
+};
+
 /* Where the next page begins. A value of the caller's: zeroed before the first page, then passed back
  * as it is. Nothing is pinned between pages: rows that come or go meanwhile are seen or not, a row
  * that stays is seen exactly once. */
@@ -173,9 +181,10 @@ struct sl_index_ops {
 	enum sl_status (*remove_instance)(struct sl_index *ix,
 		const struct sl_uid *sop_instance_uid, uint64_t tombstone_seq,
 		struct sl_index_removed *removed, struct sl_diag *diag);
-	enum sl_status (*remove_study)(struct sl_index *ix, const struct sl_uid *study_instance_uid,
-		uint64_t tombstone_seq, struct sl_index_removed *removed, struct sl_diag *diag);
-	enum sl_status (*drop_tombstone)(struct sl_index *ix, uint64_t seq, struct sl_diag *diag);
+	enum sl_status (*remove_studies)(struct sl_index *ix, struct sl_index_removal *removals,
+		size_t n, struct sl_diag *diag);
+	enum sl_status (*drop_tombstones)(
+		struct sl_index *ix, const uint64_t *seqs, size_t n, struct sl_diag *diag);
 	enum sl_status (*clear_stale)(struct sl_index *ix, struct sl_diag *diag);
 	enum sl_status (*check)(
 		struct sl_index *ix, struct sl_index_report *report, struct sl_diag *diag);
@@ -267,21 +276,32 @@ SL_MUST static inline enum sl_status sl_index_remove_instance(struct sl_index *i
 	return ix->ops->remove_instance(ix, sop_instance_uid, tombstone_seq, removed, diag);
 }
 
-/* The same for a study with every version in it. A UID that has versions in other studies lives on
- * there. */
-SL_MUST static inline enum sl_status sl_index_remove_study(struct sl_index *ix,
-	const struct sl_uid *study_instance_uid, uint64_t tombstone_seq,
-	struct sl_index_removed *removed, struct sl_diag *diag)
+/* The same for studies with every version in them, all in one commit. A UID that has versions in other
+ * studies lives on there. One that is not there says so in its status, and the others go; anything but
+ * SL_OK from the call: none went. */
+SL_MUST static inline enum sl_status sl_index_remove_studies(struct sl_index *ix,
+	struct sl_index_removal *removals, size_t n, struct sl_diag *diag)
 {
-	return ix->ops->remove_study(ix, study_instance_uid, tombstone_seq, removed, diag);
+	return ix->ops->remove_studies(ix, removals, n, diag);
 }
 
-/* The files are durably out of the archive. Dropping what is not there is SL_OK: a recovery that
- * crashed may come twice. */
+/* One of them; its status is returned. */
+SL_MUST enum sl_status sl_index_remove_study(struct sl_index *ix,
+	const struct sl_uid *study_instance_uid, uint64_t tombstone_seq,
+	struct sl_index_removed *removed, struct sl_diag *diag);
+
+/* The files are durably out of the archive; one commit. Dropping what is not there is SL_OK: a recovery
+ * that crashed may come twice. */
+SL_MUST static inline enum sl_status sl_index_drop_tombstones(
+	struct sl_index *ix, const uint64_t *seqs, size_t n, struct sl_diag *diag)
+{
+	return ix->ops->drop_tombstones(ix, seqs, n, diag);
+}
+
 SL_MUST static inline enum sl_status sl_index_drop_tombstone(
 	struct sl_index *ix, uint64_t seq, struct sl_diag *diag)
 {
-	return ix->ops->drop_tombstone(ix, seq, diag);
+	return sl_index_drop_tombstones(ix, &seq, 1, diag);
 }
 
 /* Frees reader slots of processes that died; at start and on a timer. Renews the page counts of the

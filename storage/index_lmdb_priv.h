@@ -325,10 +325,10 @@ enum sl_status sl_index_lmdb_put_batch(struct sl_index *base,
 	struct sl_diag *diag);
 enum sl_status sl_index_lmdb_remove_instance(struct sl_index *base, const struct sl_uid *uid,
 	uint64_t tombstone_seq, struct sl_index_removed *removed, struct sl_diag *diag);
-enum sl_status sl_index_lmdb_remove_study(struct sl_index *base, const struct sl_uid *uid,
-	uint64_t tombstone_seq, struct sl_index_removed *removed, struct sl_diag *diag);
-enum sl_status sl_index_lmdb_drop_tombstone(
-	struct sl_index *base, uint64_t seq, struct sl_diag *diag);
+enum sl_status sl_index_lmdb_remove_studies(
+	struct sl_index *base, struct sl_index_removal *removals, size_t n, struct sl_diag *diag);
+enum sl_status sl_index_lmdb_drop_tombstones(
+	struct sl_index *base, const uint64_t *seqs, size_t n, struct sl_diag *diag);
 enum sl_status sl_index_lmdb_clear_stale(struct sl_index *base, struct sl_diag *diag);
 enum sl_status sl_index_lmdb_check(
 	struct sl_index *base, struct sl_index_report *report, struct sl_diag *diag);

@@ -364,27 +364,38 @@ static enum sl_status remove_all(struct sl_index_txn *t, const struct sl_uid *ui
 	return put_tombstone(t, &tomb);
 }
 
-enum sl_status sl_index_lmdb_remove_study(struct sl_index *base, const struct sl_uid *uid,
-	uint64_t tombstone_seq, struct sl_index_removed *removed, struct sl_diag *diag)
+enum sl_status sl_index_lmdb_remove_studies(
+	struct sl_index *base, struct sl_index_removal *removals, size_t n, struct sl_diag *diag)
 {
 	struct sl_index_txn t;
-	*removed = (struct sl_index_removed){0};
 	enum sl_status st = sl_index_lmdb_begin(sl_index_lmdb_of(base), &t, diag);
 	if (st != SL_OK)
 		return st;
-	return sl_index_lmdb_end(&t, remove_all(&t, uid, tombstone_seq, removed));
+	for (size_t i = 0; i < n && st == SL_OK; i++) {
+		struct sl_index_removal *r = &removals[i];
+		r->removed = (struct sl_index_removed){0};
+		st = remove_all(&t, &r->study_instance_uid, r->tombstone_seq, &r->removed);
+		r->status = st;
+		if (st == SL_E_NOTFOUND)
+			st = SL_OK;
+	}
+	return sl_index_lmdb_end(&t, st);
 }
 
-enum sl_status sl_index_lmdb_drop_tombstone(
-	struct sl_index *base, uint64_t seq, struct sl_diag *diag)
+enum sl_status sl_index_lmdb_drop_tombstones(
+	struct sl_index *base, const uint64_t *seqs, size_t n, struct sl_diag *diag)
 {
 	struct sl_index_txn t;
-	uint8_t kb[SL_LMDB_KEY_UINT_MAX];
-	struct sl_wbuf key = sl_wbuf_of(kb, sizeof(kb));
 	enum sl_status st = sl_index_lmdb_begin(sl_index_lmdb_of(base), &t, diag);
 	if (st != SL_OK)
 		return st;
-	sl_lmdb_key_put_uint(&key, seq);
-	st = sl_index_lmdb_del(&t, SL_TREE_TOMBSTONE, &key);
-	return sl_index_lmdb_end(&t, st == SL_E_NOTFOUND ? SL_OK : st);
+	for (size_t i = 0; i < n && st == SL_OK; i++) {
+		uint8_t kb[SL_LMDB_KEY_UINT_MAX];
+		struct sl_wbuf key = sl_wbuf_of(kb, sizeof(kb));
+		sl_lmdb_key_put_uint(&key, seqs[i]);
+		st = sl_index_lmdb_del(&t, SL_TREE_TOMBSTONE, &key);
+		if (st == SL_E_NOTFOUND)
+			st = SL_OK;
+	}
+	return sl_index_lmdb_end(&t, st);
 }

@@ -5,6 +5,7 @@
  *   archive/<hh>/<study>/<series>/<sop>~<seq>.dcm     each later version beside it
  *   trash/<seq>                                       evicted or deleted, being unlinked
  *   quarantine/<seq>.dcm                              kept, but not an object
+ *   journal/ops                                       what no object carries
  *
  * <seq> is 16 lower-case hex digits, so that names sort in order of arrival; <hh> is a hash of the
  * Study UID; `_` stands where a class has no study or series UID. Neither `_` nor `~` is in the
@@ -23,6 +24,9 @@
 #define SL_PATH_INDEX      "index"
 #define SL_PATH_QUARANTINE "quarantine"
 #define SL_PATH_LOCK       "lock"
+#define SL_PATH_JOURNAL    "journal"
+#define SL_PATH_OPS        "ops" /* in journal/, and what becomes it */
+#define SL_PATH_OPS_NEW    ".ops.new"
 
 /* hh/study/series/sop~seq.dcm and the final NUL */
 #define SL_PATH_MAX (2 + 1 + SL_UID_MAX + 1 + SL_UID_MAX + 1 + SL_UID_MAX + 1 + 16 + 4 + 1)

@@ -17,7 +17,8 @@ struct sl_pending {
 	uint64_t seed;
 	uint32_t n;
 	uint32_t studies[SL_PENDING_STUDIES]; /* objects under way */
-	uint32_t closed;                      /* place in studies, plus 1; 0 = none */
+	uint32_t closed[SL_PENDING_CLOSED];   /* places in studies, plus 1 */
+	uint32_t closed_n;
 	struct sl_pending_stats stats;
 };
 
@@ -302,6 +303,14 @@ static uint32_t study_of(const struct sl_pending *p, const struct sl_uid *study)
 	return (uint32_t)(hash_of(p, study) & (SL_PENDING_STUDIES - 1)) + 1;
 }
 
+static bool is_closed(const struct sl_pending *p, uint32_t at)
+{
+	for (uint32_t i = 0; i < p->closed_n; i++)
+		if (p->closed[i] == at)
+			return true;
+	return false;
+}
+
 enum sl_status sl_pending_enter_study(
 	struct sl_pending *p, struct sl_turn *t, const struct sl_uid *study)
 {
@@ -310,7 +319,7 @@ enum sl_status sl_pending_enter_study(
 		return SL_OK;
 	pthread_mutex_lock(&p->lock);
 	uint32_t at = study_of(p, study);
-	if (at == p->closed) {
+	if (is_closed(p, at)) {
 		st = SL_AGAIN;
 	} else {
 		p->studies[at - 1]++;
@@ -331,18 +340,18 @@ bool sl_pending_close_study(struct sl_pending *p, const struct sl_uid *study)
 {
 	pthread_mutex_lock(&p->lock);
 	uint32_t at = study_of(p, study);
-	sl_assert(p->closed == 0);
+	sl_assert(p->closed_n < SL_PENDING_CLOSED);
 	bool is_idle = p->studies[at - 1] == 0;
 	if (is_idle)
-		p->closed = at;
+		p->closed[p->closed_n++] = at;
 	pthread_mutex_unlock(&p->lock);
 	return is_idle;
 }
 
-void sl_pending_open_study(struct sl_pending *p)
+void sl_pending_open_studies(struct sl_pending *p)
 {
 	pthread_mutex_lock(&p->lock);
-	p->closed = 0;
+	p->closed_n = 0;
 	pthread_mutex_unlock(&p->lock);
 }
 

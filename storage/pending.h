@@ -22,6 +22,7 @@
 
 #define SL_PENDING_DEFAULT 4096 /* entries */
 #define SL_PENDING_STUDIES 8192 /* counts of studies under way; a power of two */
+#define SL_PENDING_CLOSED  16   /* studies closed at a time */
 
 /* A claimant's place; embedded in the object. */
 struct sl_turn {
@@ -86,8 +87,8 @@ SL_MUST enum sl_status sl_pending_lookup(
  *
  * A study is under way while an object of it is: from the moment its UID is known of an arriving
  * object (parts come before the claim) until that object has failed or is settled. Counted by a hash of
- * the UID, so "under way" may be said of a study that is not; never the other way. One study at a time
- * may be closed, by the evictor; meanwhile nobody enters it. */
+ * the UID, so "under way" may be said of a study that is not; never the other way. A few studies at a
+ * time may be closed, by the evictor; meanwhile nobody enters them. */
 
 /* The object belongs to this study, from now until it is released or leaves (won: until its entry is
  * settled). Again is SL_OK. SL_AGAIN: the study is being evicted, ask later. */
@@ -95,9 +96,10 @@ SL_MUST enum sl_status sl_pending_enter_study(
 	struct sl_pending *p, struct sl_turn *t, const struct sl_uid *study);
 /* For who never claimed: the object is over. Nothing when it entered none. */
 void sl_pending_leave_study(struct sl_pending *p, struct sl_turn *t);
-/* True: nothing of the study is under way, and nothing will be until it is opened. */
+/* True: nothing of the study is under way, and nothing will be until all that are closed are opened. At
+ * most SL_PENDING_CLOSED at a time. */
 SL_MUST bool sl_pending_close_study(struct sl_pending *p, const struct sl_uid *study);
-void sl_pending_open_study(struct sl_pending *p);
+void sl_pending_open_studies(struct sl_pending *p);
 
 struct sl_pending_stats {
 	uint32_t entries, used, peak, durable, waiting, parked;

@@ -13,6 +13,7 @@
 #include "storage/inflate.h"
 #include "storage/oserr.h"
 #include "storage/path.h"
+#include "storage/trash.h"
 
 #define BATCH    512
 #define SCRATCH  (64 * SL_KIB)
@@ -109,6 +110,22 @@ static bool is_in_place(const struct sl_record *r, const char *path)
 	return strcmp(own.s, path) == 0;
 }
 
+/* A file whose removal was committed in the index that is lost: on its way again. */
+static enum sl_status take_out(struct rebuild *rb, const struct sl_record *r, struct sl_diag *d)
+{
+	const struct sl_index_tombstone tomb = {
+		.seq = r->seq,
+		.kind = SL_INDEX_TOMB_INSTANCE,
+		.study_instance_uid = r->study_instance_uid,
+		.series_instance_uid = r->series_instance_uid,
+		.sop_instance_uid = r->sop_instance_uid,
+		.object_seq = r->seq,
+		.is_plain_name = (r->flags & SL_RECORD_PLAIN_NAME) != 0,
+	};
+	rb->report->gone++;
+	return sl_trash_move(rb->deps->root, &tomb, 1, d);
+}
+
 /* One file of the archive. */
 static enum sl_status add(struct rebuild *rb, const char *path, struct sl_diag *d)
 {
@@ -129,6 +146,8 @@ static enum sl_status add(struct rebuild *rb, const char *path, struct sl_diag *
 	}
 	if (st != SL_OK)
 		return sl_fail(d, st, why.errnum, why.where, "%s", why.text);
+	if (rb->deps->ops != NULL && sl_ops_is_gone(rb->deps->ops, r))
+		return take_out(rb, r, d);
 	rb->rows[rb->n++] = r;
 	if (rb->on_progress != NULL && rb->report->files % PROGRESS == 0)
 		rb->on_progress(rb->arg, rb->report);

@@ -17,6 +17,7 @@ struct sl_rebuild_report {
 	uint64_t indexed; /* rows made */
 	uint64_t bad; /* no sound header, wrong length, or not where its UIDs put it: left alone */
 	char first_bad[96]; /* the end of the path of the first of these */
+	uint64_t gone; /* of studies and objects that were being removed: on their way out again */
 };
 
 /* There is no index: if archive/ holds anything, sets the marker, durably. Before an empty index is made,

@@ -222,7 +222,8 @@ static enum sl_status flush(struct recovery *rc, struct sl_diag *d)
  * of a study that came after its removal goes with it. */
 static enum sl_status finish_tombstones(struct recovery *rc, struct sl_diag *d)
 {
-	struct sl_index_tombstone tombs[16];
+	struct sl_index_tombstone tombs[SL_TRASH_BATCH];
+	uint64_t seqs[SL_TRASH_BATCH];
 	struct sl_index_reader *reader;
 	uint64_t after = 0;
 	enum sl_status st = sl_index_open_reader(rc->deps->index, &reader, d);
@@ -231,12 +232,13 @@ static enum sl_status finish_tombstones(struct recovery *rc, struct sl_diag *d)
 	for (;;) {
 		size_t n = SL_ARRAY_N(tombs);
 		st = sl_index_list_tombstones(reader, &after, tombs, &n, d);
-		for (size_t i = 0; st == SL_OK && i < n; i++) {
-			st = sl_trash_move(rc->deps->root, &tombs[i], d);
-			if (st == SL_OK)
-				st = sl_index_drop_tombstone(rc->deps->index, tombs[i].seq, d);
-			rc->report->tombstones += st == SL_OK;
-		}
+		for (size_t i = 0; st == SL_OK && i < n; i++)
+			seqs[i] = tombs[i].seq;
+		if (st == SL_OK)
+			st = sl_trash_move(rc->deps->root, tombs, n, d);
+		if (st == SL_OK)
+			st = sl_index_drop_tombstones(rc->deps->index, seqs, n, d);
+		rc->report->tombstones += st == SL_OK ? n : 0;
 		if (st != SL_OK)
 			break;
 	}

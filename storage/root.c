@@ -283,6 +283,7 @@ enum sl_status sl_root_open(
 		.spool_fd = -1,
 		.archive_fd = -1,
 		.trash_fd = -1,
+		.journal_fd = -1,
 		.index_fd = -1,
 		.lock_fd = -1,
 		.is_durable = opts->is_durable,
@@ -305,6 +306,8 @@ enum sl_status sl_root_open(
 	if (st == SL_OK)
 		st = open_folder(r, SL_PATH_TRASH, &r->trash_fd, d);
 	if (st == SL_OK)
+		st = open_folder(r, SL_PATH_JOURNAL, &r->journal_fd, d);
+	if (st == SL_OK)
 		st = open_index(r, opts, d);
 	if (st == SL_OK)
 		st = probe(r, d);
@@ -315,8 +318,8 @@ enum sl_status sl_root_open(
 
 void sl_root_close(struct sl_root *r)
 {
-	int *fds[] = {
-		&r->index_fd, &r->trash_fd, &r->archive_fd, &r->spool_fd, &r->lock_fd, &r->root_fd};
+	int *fds[] = {&r->index_fd, &r->journal_fd, &r->trash_fd, &r->archive_fd, &r->spool_fd,
+		&r->lock_fd, &r->root_fd};
 	for (size_t i = 0; i < SL_ARRAY_N(fds); i++) {
 		if (*fds[i] >= 0)
 			close(*fds[i]);

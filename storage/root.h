@@ -28,7 +28,8 @@ struct sl_root_opts {
 };
 
 struct sl_root {
-	int root_fd, spool_fd, archive_fd, trash_fd, index_fd; /* folders, O_CLOEXEC */
+	/* folders, O_CLOEXEC */
+	int root_fd, spool_fd, archive_fd, trash_fd, journal_fd, index_fd;
 	int lock_fd; /* <root>/lock, flocked as long as it is open */
 	bool is_durable;
 	bool has_tmpfile;   /* O_TMPFILE and linking it work here; else write a named temp */

@@ -40,6 +40,7 @@ static enum sl_status recover(struct sl_storage *s, const struct sl_storage_conf
 		.index = s->index,
 		.limits = conf->ingest.elem,
 		.inflate_max = conf->ingest.inflate_max,
+		.ops = s->ops,
 	};
 	if (sl_rebuild_is_due(&s->root)) {
 		enum sl_status st = sl_rebuild(&deps, news->on_rebuild, news->arg, &s->rebuilt, d);
@@ -47,7 +48,11 @@ static enum sl_status recover(struct sl_storage *s, const struct sl_storage_conf
 			return st;
 		s->has_rebuilt = true;
 	}
-	return sl_recover(&deps, &s->recovered, d);
+	enum sl_status st = sl_recover(&deps, &s->recovered, d);
+	/* What was on its way out has left: the journal need not say so any more. */
+	if (st == SL_OK && sl_ops_has_gone(s->ops))
+		st = sl_ops_tidy(s->ops, true, d);
+	return st;
 }
 
 static enum sl_status open_water(struct sl_storage *s, const struct sl_storage_conf *conf,
@@ -129,6 +134,7 @@ static enum sl_status start_evicting(struct sl_storage *s, const struct sl_stora
 		.pending = s->pending,
 		.water = s->water,
 		.trash = s->trash,
+		.ops = s->ops,
 		.latch = &s->latch,
 		.on_evicted = news->on_evicted,
 		.on_stuck = news->on_stuck,
@@ -159,6 +165,8 @@ enum sl_status sl_storage_open(struct sl_storage *s, const struct sl_storage_con
 	sl_latch_init(&s->latch, news->on_fail, news->arg);
 	enum sl_status st = sl_root_open(conf->root, &opts, &s->root, d);
 	s->is_root_open = st == SL_OK;
+	if (st == SL_OK)
+		st = sl_ops_open(&s->ops, &s->root, d);
 	if (st == SL_OK)
 		st = open_index(s, conf, d);
 	if (st == SL_OK)
@@ -209,6 +217,7 @@ void sl_storage_close(struct sl_storage *s)
 		sl_water_close(s->water);
 	sl_store_fs_close(s->store);
 	sl_index_close(s->index);
+	sl_ops_close(s->ops);
 	if (s->is_root_open)
 		sl_root_close(&s->root);
 	*s = (struct sl_storage){0};

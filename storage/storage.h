@@ -1,7 +1,7 @@
 /* The storage as a whole: what stands below ingest, opened in the order in which one thing needs the
  * other, and closed in reverse.
  *
- *	root (lock, folders) -> index (rebuilt, if it was lost) -> recovery -> trash -> water
+ *	root (lock, folders) -> journal/ops -> index (rebuilt, if it was lost) -> recovery -> trash -> water
  *	-> disk threads, dirsync -> indexer -> ingest -> evictor -> trash thread, keeper
  *
  * After open the port may listen: every acknowledged object is in the index and in the archive.
@@ -16,6 +16,7 @@
 #include "storage/ioq.h"
 #include "storage/keeper.h"
 #include "storage/latch.h"
+#include "storage/ops.h"
 #include "storage/pending.h"
 #include "storage/rebuild.h"
 #include "storage/recover.h"
@@ -60,6 +61,7 @@ struct sl_storage {
 	struct sl_indexer *indexer;
 	struct sl_ingest *ingest;
 	struct sl_trash *trash;
+	struct sl_ops *ops;
 	struct sl_evict *evict;
 	struct sl_recover_report recovered;
 	struct sl_rebuild_report rebuilt;

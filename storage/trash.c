@@ -188,22 +188,64 @@ static enum sl_status rename_or_unlink(
 				 "no room to move a study to trash/, nor could it be unlinked");
 }
 
-enum sl_status sl_trash_move(
-	const struct sl_root *root, const struct sl_index_tombstone *tomb, struct sl_diag *d)
+/* The folders that files leave, each open once: their fsyncs follow the last rename. */
+struct sources {
+	int fd[SL_TRASH_BATCH];
+	ino_t inode[SL_TRASH_BATCH]; /* of one file system: archive/ is no mount */
+	size_t n;
+};
+
+/* Opens `folder` of the archive, or finds it open. -1 and errno. */
+static int open_source(struct sources *s, const struct sl_root *root, const char *folder)
+{
+	struct stat sb;
+	int fd = sl_root_openat(root->archive_fd, folder, O_RDONLY | O_DIRECTORY, 0);
+	if (fd < 0)
+		return -1;
+	sl_assert(fstat(fd, &sb) == 0); /* of a descriptor just opened: it cannot fail */
+	for (size_t i = 0; i < s->n; i++) {
+		if (s->inode[i] == sb.st_ino) {
+			close(fd);
+			return s->fd[i];
+		}
+	}
+	s->inode[s->n] = sb.st_ino;
+	s->fd[s->n] = fd;
+	return s->fd[s->n++];
+}
+
+static enum sl_status move_one(const struct sl_root *root, struct sources *s,
+	const struct sl_index_tombstone *tomb, struct sl_diag *d)
 {
 	struct sl_path folder, leaf, study;
 	name_doomed(tomb, &folder, &leaf, &study);
-	int fd = sl_root_openat(root->archive_fd, folder.s, O_RDONLY | O_DIRECTORY, 0);
+	int fd = open_source(s, root, folder.s);
 	if (fd < 0)
 		return errno == ENOENT ? SL_OK : sl_oserr_fail(d, "trash/open");
-	enum sl_status st = rename_or_unlink(root, fd, leaf.s, tomb->seq, d);
-	if (st == SL_OK)
+	return rename_or_unlink(root, fd, leaf.s, tomb->seq, d);
+}
+
+enum sl_status sl_trash_move(const struct sl_root *root, const struct sl_index_tombstone *tombs,
+	size_t n, struct sl_diag *d)
+{
+	struct sources from = {.n = 0};
+	enum sl_status st = SL_OK;
+	sl_assert(n <= SL_TRASH_BATCH);
+	for (size_t i = 0; i < n && st == SL_OK; i++)
+		st = move_one(root, &from, &tombs[i], d);
+	if (st == SL_OK && from.n > 0)
 		st = sync_folder(root, root->trash_fd, d);
-	if (st == SL_OK)
-		st = sync_folder(root, fd, d);
-	close(fd);
-	if (st == SL_OK && tomb->kind == SL_INDEX_TOMB_INSTANCE)
-		drop_empty_folders(root, &folder, &study);
+	for (size_t i = 0; i < from.n; i++) {
+		if (st == SL_OK)
+			st = sync_folder(root, from.fd[i], d);
+		close(from.fd[i]);
+	}
+	for (size_t i = 0; i < n && st == SL_OK; i++) {
+		struct sl_path folder, leaf, study;
+		name_doomed(&tombs[i], &folder, &leaf, &study);
+		if (tombs[i].kind == SL_INDEX_TOMB_INSTANCE)
+			drop_empty_folders(root, &folder, &study);
+	}
 	return st;
 }
 

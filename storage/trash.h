@@ -1,7 +1,7 @@
 /* trash/: what left the archive and is being unlinked (DESIGN 2, "Evicting and deleting").
  *
- * Happy path: the indexer thread renames a study's folder (or one file) to trash/<seq>, with both
- * folders fsynced, and says so; the trash thread unlinks what it finds there. Until it has, the bytes
+ * Happy path: the indexer thread renames folders of studies (or one file) to trash/<seq>, with all
+ * folders that changed fsynced, and says so; the trash thread unlinks what it finds there. Until it has, the bytes
  * count as kept. Nobody opens anything in trash/, and a rebuild passes over it, so the unlinking needs no
  * order and no fsync: what a crash leaves is unlinked after the next start.
  *
@@ -15,6 +15,8 @@
 #include "storage/root.h"
 #include "storage/water.h"
 
+#define SL_TRASH_BATCH 16 /* tombstones whose files move together */
+
 struct sl_trash;
 
 struct sl_trash_stats {
@@ -23,11 +25,12 @@ struct sl_trash_stats {
 	uint64_t failures;                 /* names that could not be unlinked */
 };
 
-/* Takes the files of a tombstone out of the archive, durably: to trash/<seq>; or, where the disk has
- * no room even for that name, unlinks them on the spot (their rows are gone: nothing else is to become
- * of them). SL_OK also when they are gone already. SL_E_FULL, SL_E_SYNC, SL_E_IO. */
-SL_MUST enum sl_status sl_trash_move(
-	const struct sl_root *root, const struct sl_index_tombstone *tomb, struct sl_diag *d);
+/* Takes the files of n tombstones out of the archive, durably, each folder fsynced once: to
+ * trash/<seq>; or, where the disk has no room even for that name, unlinks them on the spot (their rows
+ * are gone: nothing else is to become of them). SL_OK also when they are gone already. At most
+ * SL_TRASH_BATCH. SL_E_FULL, SL_E_SYNC, SL_E_IO; then it may be called again. */
+SL_MUST enum sl_status sl_trash_move(const struct sl_root *root,
+	const struct sl_index_tombstone *tombs, size_t n, struct sl_diag *d);
 
 /* Counts what an earlier run left. root is borrowed. Returns owned. */
 SL_MUST enum sl_status sl_trash_open(

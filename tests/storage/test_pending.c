@@ -233,7 +233,8 @@ static void a_study_under_way_is_not_closed(void **state)
 {
 	(void)state;
 	struct sl_pending *p = open_table(4);
-	const struct sl_uid study = sl_uid_of("1.9"), other = sl_uid_of("1.8");
+	const struct sl_uid study = sl_uid_of("1.9"), other = sl_uid_of("1.8"),
+			    third = sl_uid_of("1.7");
 	int order[4], n = 0;
 	struct claimant c[3];
 	for (int i = 0; i < 3; i++) {
@@ -242,8 +243,11 @@ static void a_study_under_way_is_not_closed(void **state)
 	}
 	assert_true(sl_pending_close_study(p, &study));
 	assert_int_equal(sl_pending_enter_study(p, &c[0].turn, &study), SL_AGAIN);
+	assert_true(sl_pending_close_study(p, &third)); /* several may be closed */
+	assert_int_equal(sl_pending_enter_study(p, &c[2].turn, &third), SL_AGAIN);
+	assert_int_equal(sl_pending_enter_study(p, &c[0].turn, &study), SL_AGAIN);
 	assert_int_equal(sl_pending_enter_study(p, &c[1].turn, &other), SL_OK);
-	sl_pending_open_study(p);
+	sl_pending_open_studies(p);
 	/* One is given up before it claims, one loses, one wins and is settled. */
 	sl_pending_leave_study(p, &c[1].turn);
 	for (int i = 0; i < 3; i++) {
@@ -261,7 +265,7 @@ static void a_study_under_way_is_not_closed(void **state)
 	assert_false(sl_pending_close_study(p, &study)); /* durable, not yet in the archive */
 	sl_pending_settled(p, won);
 	assert_true(sl_pending_close_study(p, &study));
-	sl_pending_open_study(p);
+	sl_pending_open_studies(p);
 	sl_pending_close(p);
 }
 

@@ -389,38 +389,47 @@ static enum sl_status remove_instance(struct sl_index *base, const struct sl_uid
 	return in != NULL ? SL_OK : SL_E_NOTFOUND;
 }
 
-static enum sl_status remove_study(struct sl_index *base, const struct sl_uid *uid,
-	uint64_t tombstone_seq, struct sl_index_removed *removed, struct sl_diag *diag)
+static void remove_study(struct index_mem *m, struct sl_index_removal *r)
 {
-	struct index_mem *m = mem_of(base);
 	size_t no;
-	(void)diag;
-	*removed = (struct sl_index_removed){0};
-	pthread_mutex_lock(&m->lock);
-	const struct study *study = index_mem_study(m, uid, &no);
+	const struct study *study = index_mem_study(m, &r->study_instance_uid, &no);
+	r->removed = (struct sl_index_removed){0};
+	r->status = study != NULL ? SL_OK : SL_E_NOTFOUND;
 	for (size_t i = 0; i < m->instances.n && study != NULL; i++) {
 		struct instance *in = item(&m->instances, i);
 		const struct series *above = item(&m->series, in->series);
 		if (!in->is_gone && above->study == no)
-			take_out(m, in, removed);
+			take_out(m, in, &r->removed);
 	}
 	if (study != NULL)
-		bury(m, &(struct sl_index_tombstone){.seq = tombstone_seq,
+		bury(m, &(struct sl_index_tombstone){.seq = r->tombstone_seq,
 				.kind = SL_INDEX_TOMB_STUDY,
-				.study_instance_uid = *uid});
-	pthread_mutex_unlock(&m->lock);
-	return study != NULL ? SL_OK : SL_E_NOTFOUND;
+				.study_instance_uid = r->study_instance_uid});
 }
 
-static enum sl_status drop_tombstone(struct sl_index *base, uint64_t seq, struct sl_diag *diag)
+static enum sl_status remove_studies(
+	struct sl_index *base, struct sl_index_removal *removals, size_t n, struct sl_diag *diag)
+{
+	struct index_mem *m = mem_of(base);
+	(void)diag;
+	pthread_mutex_lock(&m->lock);
+	for (size_t i = 0; i < n; i++)
+		remove_study(m, &removals[i]);
+	pthread_mutex_unlock(&m->lock);
+	return SL_OK;
+}
+
+static enum sl_status drop_tombstones(
+	struct sl_index *base, const uint64_t *seqs, size_t n, struct sl_diag *diag)
 {
 	struct index_mem *m = mem_of(base);
 	(void)diag;
 	pthread_mutex_lock(&m->lock);
 	for (size_t i = 0; i < m->tombstones.n; i++) {
 		struct sl_index_tombstone *t = item(&m->tombstones, i);
-		if (t->seq == seq)
-			t->seq = 0;
+		for (size_t k = 0; k < n; k++)
+			if (t->seq == seqs[k])
+				t->seq = 0;
 	}
 	pthread_mutex_unlock(&m->lock);
 	return SL_OK;
@@ -527,8 +536,8 @@ struct sl_index *sl_index_mem_new(size_t capacity)
 	m->ops.close = close_index;
 	m->ops.put_batch = put_batch;
 	m->ops.remove_instance = remove_instance;
-	m->ops.remove_study = remove_study;
-	m->ops.drop_tombstone = drop_tombstone;
+	m->ops.remove_studies = remove_studies;
+	m->ops.drop_tombstones = drop_tombstones;
 	m->ops.clear_stale = clear_stale;
 	m->ops.check = check;
 	m->ops.reserve = reserve;
