@@ -189,7 +189,7 @@ class Orthanc(Receiver):
             "SyncStorageArea": True, "StorageCompression": False, "StoreMD5ForAttachments": False,
             "HttpServerEnabled": False, "DicomServerEnabled": True, "DicomPort": port,
             "DicomCheckCalledAet": False, "DicomAlwaysAllowStore": True, "MaximumPduLength": MAX_PDU,
-            "DicomThreadsCount": 64, "SaveJobs": False, "MetricsEnabled": False, "Plugins": [],
+            "SaveJobs": False, "MetricsEnabled": False, "Plugins": [],
         }
         with open(config, "w") as out:
             json.dump(settings, out)

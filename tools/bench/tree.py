@@ -91,7 +91,8 @@ class Tree:
         return [pid for pid, stat in stats if stat is not None and stat[3] == session]
 
     def cpu_s(self):
-        """User and system time so far, of those that live and those that have ended."""
+        """User and system time so far, of those that live and those that have ended: to the nanosecond, but
+        for children that were waited for, which the kernel tells in ticks of 10 ms."""
         total = 0.0
         for pid in self.pids():
             stat = _stat(pid)
