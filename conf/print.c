@@ -1,23 +1,11 @@
 /* The table of keys as the sample file, the effective configuration, help text and manual.
  * SPDX-License-Identifier: Apache-2.0 */
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "conf/unit.h"
 #include "conf/value.h"
 
 #define COMMENT_WIDTH 96 /* columns of a comment line, with its "# " */
-
-static void number_text(const struct sl_conf_key *key, uint64_t v, char out[SL_UNIT_TEXT_MAX])
-{
-	if (key->kind == SL_CONF_COUNT)
-		snprintf(out, SL_UNIT_TEXT_MAX, "%" PRIu64, v);
-	else if (key->kind == SL_CONF_TIME)
-		sl_unit_time_text(v, out);
-	else
-		sl_unit_size_text(v, out);
-}
 
 static size_t words(const struct sl_conf_key *key, char *buf, size_t cap)
 {
@@ -58,37 +46,28 @@ static const char *text_form(enum sl_conf_kind kind)
 void sl_conf_allowed(const struct sl_conf_key *key, char *buf, size_t cap)
 {
 	char min[SL_UNIT_TEXT_MAX], max[SL_UNIT_TEXT_MAX], list[128];
-	switch (key->kind) {
-	case SL_CONF_FLAG:
+	switch (sl_value_form(key->kind)) {
+	case SL_FORM_FLAG:
 		snprintf(buf, cap, "true or false");
 		return;
-	case SL_CONF_COUNT:
-	case SL_CONF_SIZE:
-	case SL_CONF_RATE:
-	case SL_CONF_TIME:
-		number_text(key, key->min, min);
-		number_text(key, key->max, max);
+	case SL_FORM_NUMBER:
+		sl_value_number_text(key->kind, key->min, min);
+		sl_value_number_text(key->kind, key->max, max);
 		if (key->min == key->max)
 			snprintf(buf, cap, "only %s for now", min);
 		else
 			snprintf(buf, cap, "%s to %s%s", min, max,
 				key->kind == SL_CONF_RATE ? " per second" : "");
 		return;
-	case SL_CONF_MARK:
+	case SL_FORM_MARK:
 		snprintf(buf, cap, "a share as \"75%%\", or \"free 20GiB\"");
 		return;
-	case SL_CONF_ONE:
-	case SL_CONF_MANY:
+	case SL_FORM_ONE:
+	case SL_FORM_MANY:
 		words(key, list, sizeof(list));
 		snprintf(buf, cap, "%s%s", key->kind == SL_CONF_MANY ? "a list of " : "", list);
 		return;
-	case SL_CONF_AE:
-	case SL_CONF_PATH:
-	case SL_CONF_HOST:
-	case SL_CONF_WORD:
-	case SL_CONF_ADDR:
-	case SL_CONF_NET:
-	case SL_CONF_SYNTAX:
+	case SL_FORM_TEXT:
 		if (key->list_n > 0)
 			snprintf(buf, cap, "a list of up to %zu, each %s", key->list_n,
 				text_form(key->kind));

@@ -100,31 +100,22 @@ static void text_default(const struct sl_conf_key *key, void *values)
 void sl_table_default(const struct sl_conf_key *key, void *values)
 {
 	void *field = (char *)values + key->offset;
-	switch (key->kind) {
-	case SL_CONF_FLAG:
+	switch (sl_value_form(key->kind)) {
+	case SL_FORM_FLAG:
 		*(bool *)field = key->def_number != 0;
 		break;
-	case SL_CONF_COUNT:
-	case SL_CONF_SIZE:
-	case SL_CONF_RATE:
-	case SL_CONF_TIME:
+	case SL_FORM_NUMBER:
 		*(uint64_t *)field = key->def_number;
 		break;
-	case SL_CONF_MARK:
+	case SL_FORM_MARK:
 		*(struct sl_conf_mark *)field =
 			(struct sl_conf_mark){.hundredths = (uint32_t)(key->def_number * 100)};
 		break;
-	case SL_CONF_ONE:
-	case SL_CONF_MANY:
+	case SL_FORM_ONE:
+	case SL_FORM_MANY:
 		*(uint32_t *)field = (uint32_t)key->def_number;
 		break;
-	case SL_CONF_AE:
-	case SL_CONF_PATH:
-	case SL_CONF_HOST:
-	case SL_CONF_WORD:
-	case SL_CONF_ADDR:
-	case SL_CONF_NET:
-	case SL_CONF_SYNTAX:
+	case SL_FORM_TEXT:
 		text_default(key, values);
 		break;
 	}

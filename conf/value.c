@@ -9,7 +9,33 @@
 #include <stdarg.h>
 #include <string.h>
 
-#include "conf/unit.h"
+enum sl_value_form sl_value_form(enum sl_conf_kind kind)
+{
+	switch (kind) {
+	case SL_CONF_FLAG:
+		return SL_FORM_FLAG;
+	case SL_CONF_COUNT:
+	case SL_CONF_SIZE:
+	case SL_CONF_RATE:
+	case SL_CONF_TIME:
+		return SL_FORM_NUMBER;
+	case SL_CONF_MARK:
+		return SL_FORM_MARK;
+	case SL_CONF_ONE:
+		return SL_FORM_ONE;
+	case SL_CONF_MANY:
+		return SL_FORM_MANY;
+	case SL_CONF_AE:
+	case SL_CONF_PATH:
+	case SL_CONF_HOST:
+	case SL_CONF_WORD:
+	case SL_CONF_ADDR:
+	case SL_CONF_NET:
+	case SL_CONF_SYNTAX:
+		break;
+	}
+	return SL_FORM_TEXT;
+}
 
 static const char *type_name(enum sl_toml_type type)
 {
@@ -211,18 +237,15 @@ bool sl_value_take(const struct sl_conf_key *key, void *values, const struct sl_
 	size_t n = is_array ? v->items_n : 1;
 	if (key->list_n > 0)
 		return take_list(key, values, v, items, n, fault);
-	switch (key->kind) {
-	case SL_CONF_FLAG:
+	switch (sl_value_form(key->kind)) {
+	case SL_FORM_FLAG:
 		if (v->type != SL_TOML_BOOL)
 			return refuse_type(fault, v, key);
 		*(bool *)field = v->is_true;
 		return true;
-	case SL_CONF_COUNT:
-	case SL_CONF_SIZE:
-	case SL_CONF_RATE:
-	case SL_CONF_TIME:
+	case SL_FORM_NUMBER:
 		return take_number(key, field, v, fault);
-	case SL_CONF_MARK: {
+	case SL_FORM_MARK: {
 		struct sl_conf_mark mark;
 		if (v->type != SL_TOML_STRING)
 			return refuse_type(fault, v, key);
@@ -231,17 +254,11 @@ bool sl_value_take(const struct sl_conf_key *key, void *values, const struct sl_
 		*(struct sl_conf_mark *)field = mark;
 		return true;
 	}
-	case SL_CONF_ONE:
+	case SL_FORM_ONE:
 		return take_choice(key, field, v, fault);
-	case SL_CONF_MANY:
+	case SL_FORM_MANY:
 		return take_many(key, field, items, n, fault);
-	case SL_CONF_AE:
-	case SL_CONF_PATH:
-	case SL_CONF_HOST:
-	case SL_CONF_WORD:
-	case SL_CONF_ADDR:
-	case SL_CONF_NET:
-	case SL_CONF_SYNTAX:
+	case SL_FORM_TEXT:
 		return take_text(key, field, v, fault);
 	}
 	return false;
@@ -288,6 +305,16 @@ static void print_many(const struct sl_conf_key *key, uint32_t mask, FILE *out)
 	fputc(']', out);
 }
 
+void sl_value_number_text(enum sl_conf_kind kind, uint64_t number, char out[SL_UNIT_TEXT_MAX])
+{
+	if (kind == SL_CONF_COUNT)
+		snprintf(out, SL_UNIT_TEXT_MAX, "%" PRIu64, number);
+	else if (kind == SL_CONF_TIME)
+		sl_unit_time_text(number, out);
+	else
+		sl_unit_size_text(number, out);
+}
+
 void sl_value_print(const struct sl_conf_key *key, const void *values, FILE *out)
 {
 	const void *field = (const char *)values + key->offset;
@@ -296,42 +323,28 @@ void sl_value_print(const struct sl_conf_key *key, const void *values, FILE *out
 		print_list(key, values, out);
 		return;
 	}
-	switch (key->kind) {
-	case SL_CONF_FLAG:
+	switch (sl_value_form(key->kind)) {
+	case SL_FORM_FLAG:
 		fputs(*(const bool *)field ? "true" : "false", out);
 		break;
-	case SL_CONF_COUNT:
-		fprintf(out, "%" PRIu64, *(const uint64_t *)field);
-		break;
-	case SL_CONF_SIZE:
-	case SL_CONF_RATE:
-		sl_unit_size_text(*(const uint64_t *)field, text);
-		if (text[strspn(text, "0123456789")] == '\0') /* plain bytes need no quotes */
-			fputs(text, out);
+	case SL_FORM_NUMBER:
+		sl_value_number_text(key->kind, *(const uint64_t *)field, text);
+		if (key->kind != SL_CONF_TIME && text[strspn(text, "0123456789")] == '\0')
+			fputs(text, out); /* without a unit there is nothing to quote */
 		else
 			print_text(text, out);
 		break;
-	case SL_CONF_TIME:
-		sl_unit_time_text(*(const uint64_t *)field, text);
-		print_text(text, out);
-		break;
-	case SL_CONF_MARK:
+	case SL_FORM_MARK:
 		sl_unit_mark_text(field, text);
 		print_text(text, out);
 		break;
-	case SL_CONF_ONE:
+	case SL_FORM_ONE:
 		print_text(key->choices[*(const uint32_t *)field].word, out);
 		break;
-	case SL_CONF_MANY:
+	case SL_FORM_MANY:
 		print_many(key, *(const uint32_t *)field, out);
 		break;
-	case SL_CONF_AE:
-	case SL_CONF_PATH:
-	case SL_CONF_HOST:
-	case SL_CONF_WORD:
-	case SL_CONF_ADDR:
-	case SL_CONF_NET:
-	case SL_CONF_SYNTAX:
+	case SL_FORM_TEXT:
 		print_text(field, out);
 		break;
 	}

@@ -4,6 +4,7 @@
 
 #include "conf/conf.h"
 #include "conf/toml.h"
+#include "conf/unit.h"
 
 /* table.c: the rows of params.def. */
 struct sl_table_group {
@@ -23,7 +24,18 @@ const void *sl_table_values_const(
 /* Sets the (zeroed) field to its default. */
 void sl_table_default(const struct sl_conf_key *key, void *values);
 
-/* value.c. Why a value was refused, and where (0: where the value begins). */
+/* value.c. What a field of a kind holds: kinds that differ only in what they allow share one. */
+enum sl_value_form {
+	SL_FORM_FLAG,   /* bool */
+	SL_FORM_NUMBER, /* uint64_t */
+	SL_FORM_MARK,   /* struct sl_conf_mark */
+	SL_FORM_ONE,    /* uint32_t, the choice */
+	SL_FORM_MANY,   /* uint32_t, a bit for each choice */
+	SL_FORM_TEXT,   /* characters with their NUL; of SL_CONF_NET struct sl_conf_net */
+};
+enum sl_value_form sl_value_form(enum sl_conf_kind kind);
+
+/* Why a value was refused, and where (0: where the value begins). */
 struct sl_value_fault {
 	uint32_t line, column;
 	char text[256];
@@ -32,6 +44,9 @@ struct sl_value_fault {
 /* Checks and stores. False with *fault, and the field as it was. `values` is the group's struct. */
 SL_MUST bool sl_value_take(const struct sl_conf_key *key, void *values,
 	const struct sl_toml_value *v, struct sl_value_fault *fault);
+
+/* A number as a kind writes it. */
+void sl_value_number_text(enum sl_conf_kind kind, uint64_t number, char out[SL_UNIT_TEXT_MAX]);
 
 /* The field as TOML. */
 void sl_value_print(const struct sl_conf_key *key, const void *values, FILE *out);

@@ -9,8 +9,9 @@
  * told only after the last PDV came in (PROTOCOL D3): so the owner may stop granting buffers as soon
  * as sl_ingest_is_failed() and only count bytes, but still calls finish.
  *
- * On close: sl_ingest_abort() at any time before finish; on_done follows, once, with the verdict
- * CANCELLED (after finish the object runs to its end and only the answer is lost). An object is the caller's memory and stays alive until on_done.
+ * On close: sl_ingest_abort(), once, and never after on_done; on_done follows, once, with the verdict
+ * CANCELLED (after finish the object runs to its end and only the answer is lost). An object is the
+ * caller's memory and stays alive until on_done.
  *
  * Threads: begin, append, finish, abort on the object's loop thread; on_part and on_done are called on
  * a storage thread (or inside the call) and must only pass the news on.
@@ -156,7 +157,8 @@ void sl_ingest_append(struct sl_object *o, struct sl_part *p);
  * after a failure. From here on the order of decisions on one UID is fixed. on_done follows. */
 void sl_ingest_finish(struct sl_object *o, struct sl_part *last, uint64_t extra_bytes);
 
-/* The association is gone before finish. on_done follows. */
+/* The association is gone: once for an object, and never after its on_done (which may come at any moment
+ * after finish: who calls this knows that it has not). on_done follows. */
 void sl_ingest_abort(struct sl_object *o);
 
 /* True once the object can only fail: stop granting it buffers. Any thread. */

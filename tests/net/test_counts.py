@@ -9,10 +9,14 @@ Copies that remain, and are allowed for:
 SPDX-License-Identifier: Apache-2.0
 """
 import os
+import time
 
 import pytest
 
 from bench import IS_FULL, at_rest, bench, bought, mib
+from load import CONTEXTS, CT_CLASS, make
+from node import WAIT_S
+from rawscu import RawSCU, p_data_pdus
 from counts import COUNTED, Counts, Trace, counted_node, thread_names, traced_node
 
 OWN_BYTES = 2048      # copied by the daemon for one object: commands, elements
@@ -89,13 +93,13 @@ def test_five_scans_through_one_pool(tmp_path, say):
         assert line["pool"] == "0/64"
 
 
-def trace(path, objects, *how):
+def trace(path, objects, *how, send=bench):
     """The calls of one association with that many objects, settled into archive and index; how many of
     which kind for each kind of thread."""
     with traced_node(path) as node:
         bench(node, "-m", 4, *how)
         at_rest(node)
-        bench(node, "-m", objects, *how)
+        send(node, "-m", objects, *how)
         at_rest(node)
         names = thread_names(node.pid)
         bench(node, "-m", 0)  # the trace is read up to this connection
@@ -129,13 +133,53 @@ def test_system_calls_of_a_slice(tmp_path, say, pdu, fragments):
     assert_nothing_for_memory(traced.calls)
 
 
-@pytest.mark.parametrize("how, n", [
-    pytest.param("-o mf:10MiB", 4, id="a_streamed_object"),
-    pytest.param("-o mr:24KB -r 40KB", 4, id="a_slow_sender"),
+def unread(port, peer):
+    """Bytes on their way from a peer's socket to the node: not yet taken by its kernel, or not yet read."""
+    total = 0
+    with open("/proc/net/tcp", encoding="ascii") as table:
+        for row in list(table)[1:]:
+            local, remote, _, queues = row.split()[1:5]
+            ends = [int(end.rpartition(":")[2], 16) for end in (local, remote)]
+            sending, received = (int(n, 16) for n in queues.split(":"))
+            if ends == [peer, port]:
+                total += sending
+            elif ends == [port, peer]:
+                total += received
+    return total
+
+
+def wait_until(is_so):
+    until = time.monotonic() + WAIT_S
+    while not is_so():
+        assert time.monotonic() < until, "the node does not read"
+        time.sleep(0.0005)
+
+
+def trickle(node, *_):
+    """Four objects of 24 KB, 4 KB at a time, each when the node has read what came before and a pause is
+    over: nothing ever waits in its kernel, and its 8 KiB take longer to fill than SL_INTAKE_FAST_MS,
+    however slow the machine is."""
+    with RawSCU("127.0.0.1", node.port) as scu:
+        scu.associate(CONTEXTS)
+        peer, pcid = scu.sock.getsockname()[1], scu.find_context(CT_CLASS)
+        for number in range(4):
+            made = make(f"1.2.826.0.1.77.{number}", 24000)
+            scu.send_command(pcid, scu.store_rq(CT_CLASS, made.uid))
+            for piece in p_data_pdus(pcid, False, made.data, 4000):
+                time.sleep(0.11)
+                scu.send(piece)
+                wait_until(lambda: unread(node.port, peer) == 0)
+            assert scu.recv_response().status == 0
+        scu.release()
+
+
+@pytest.mark.parametrize("send, how, n", [
+    pytest.param(bench, "-o mf:10MiB", 4, id="a_streamed_object"),
+    pytest.param(trickle, "-o mr:24KB", 4, id="a_slow_sender"),
 ])
-def test_system_calls_of_other_ways(tmp_path, say, how, n):
-    traced = trace(tmp_path / "trace", n, *how.split())
-    say(f"system calls for one object of {how}:\n{traced.table(n)}")
+def test_system_calls_of_other_ways(tmp_path, say, send, how, n):
+    traced = trace(tmp_path / "trace", n, *how.split(), send=send)
+    say(f"system calls for one object of {how}, {send.__name__}:\n{traced.table(n)}")
     ioq = traced.calls["ioq"]
     for call in set(SETTLED) - {"pwritev object"}:
         assert ioq[call] == n, call

@@ -2,8 +2,6 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "support/net.h"
 
-#include <sys/resource.h>
-
 static struct node node;
 static struct heard heard;
 
@@ -204,70 +202,6 @@ static void U5_unknown_and_wrong_peers_look_the_same(void **state)
 	close(fd);
 }
 
-static int start_for_two(void **state)
-{
-	(void)state;
-	struct sl_server_conf conf = node_conf();
-	conf.max_associations = 2;
-	conf.assoc.artim_ms = 300;
-	node_start(&node, &conf);
-	return 0;
-}
-
-static void U5_the_cap_answers_2_3_2_and_recovers(void **state)
-{
-	(void)state;
-	int a = dial_and_associate(&node), b = dial_and_associate(&node);
-	int c = dial(&node);
-	say_wire(c, rq_to("SLUICE"));
-	expect_reject(c, 2, 3, 2);
-	expect_end(c); /* by ARTIM: we do not close */
-	release(a);
-	a = dial_and_associate(&node);
-	release(a);
-	release(b);
-}
-
-/* HOSTILE 36: silent clients beyond all slots; ARTIM gives the slots back. */
-static void H36_dead_peers_are_recovered(void **state)
-{
-	(void)state;
-	int silent[2 + SL_SERVER_SPARE];
-	for (size_t i = 0; i < SL_ARRAY_N(silent); i++)
-		silent[i] = dial(&node);
-	node_wait(&node.stats.connects, SL_ARRAY_N(silent));
-	int late = dial(&node); /* no slot is left: closed at once */
-	expect_end(late);
-	for (size_t i = 0; i < SL_ARRAY_N(silent); i++)
-		expect_end(silent[i]);
-	release(dial_until_associated(&node));
-}
-
-static int start_for_two_patient(void **state)
-{
-	(void)state;
-	struct sl_server_conf conf = node_conf();
-	conf.max_associations = 2;
-	conf.assoc.artim_ms = 3600000;
-	node_start(&node, &conf);
-	return 0;
-}
-
-/* More silent clients than slots do not keep others out, though ARTIM is an hour here. */
-static void F8_silent_clients_make_room(void **state)
-{
-	(void)state;
-	int silent[2 + SL_SERVER_SPARE];
-	int established = dial_and_associate(&node);
-	for (size_t i = 0; i < SL_ARRAY_N(silent); i++)
-		silent[i] = dial(&node);
-	expect_end(silent[0]); /* the oldest */
-	release(dial_until_associated(&node));
-	release(established); /* it was let alone */
-	for (size_t i = 1; i < SL_ARRAY_N(silent); i++)
-		close(silent[i]);
-}
-
 /* ---- aborts ---------------------------------------------------------------------------------- */
 
 static void U3_everything_but_a_request_in_Sta2_is_AA_1(void **state)
@@ -413,166 +347,6 @@ static void U3_whatever_follows_a_release_request_is_AA_8(void **state)
 	}
 }
 
-/* ---- time ------------------------------------------------------------------------------------ */
-
-static int start_impatient(void **state)
-{
-	(void)state;
-	struct sl_server_conf conf = node_conf();
-	conf.assoc.artim_ms = 200;
-	conf.assoc.idle_ms = 400;
-	conf.assoc.min_rate = 1000000;
-	conf.assoc.min_rate_window_ms = 300;
-	node_start(&node, &conf);
-	return 0;
-}
-
-static void U4_silence_in_Sta2_ends_by_ARTIM(void **state)
-{
-	(void)state;
-	int silent = dial(&node), dribbling = dial(&node);
-	say_text(dribbling, "01 00 00000100 0001");
-	expect_end(silent);
-	expect_end(dribbling);
-}
-
-static void U4_a_peer_that_never_closes_is_closed_by_ARTIM(void **state)
-{
-	(void)state;
-	int fd = dial_and_associate(&node);
-	say_text(fd, "05 00 00000004 00000000");
-	assert_int_equal(hear_pdu(fd, &heard), SL_PDU_RELEASE_RP);
-	expect_end(fd);
-	fd = dial_and_associate(&node);
-	say_text(fd, "08 00 00000004 00000000");
-	expect_abort(fd, 2, 1);
-	expect_end(fd);
-}
-
-static void F9_an_idle_association_is_aborted(void **state)
-{
-	(void)state;
-	int fd = dial_and_associate(&node);
-	expect_abort(fd, 0, 0);
-	expect_end(fd);
-	node_wait(&node.stats.assocs_timeout, 1);
-}
-
-static void F8_a_message_that_dribbles_is_aborted(void **state)
-{
-	(void)state;
-	int fd = dial_and_associate(&node);
-	struct wire w = {NULL, 0};
-	uint8_t *p = pattern(60000, 1);
-	add_store(&w, 1, p, 60000, 100);
-	free(p);
-	/* A fragment at a time, each when the last was read: never idle, always too slow. */
-	uint64_t base = sl_stats_get(&node.stats.net_bytes_in);
-	size_t sent = 0;
-	while (sent < w.n && sl_stats_get(&node.stats.assocs_timeout) == 0) {
-		if (!try_say(fd, w.p + sent, 1))
-			break;
-		sent++;
-		while (sl_stats_get(&node.stats.net_bytes_in) < base + sent &&
-			sl_stats_get(&node.stats.assocs_timeout) == 0)
-			sched_yield();
-	}
-	assert_true(sent < w.n);
-	wire_free(&w);
-	expect_abort(fd, 0, 0);
-	expect_end(fd);
-	ingest_mem_wait_done(node.ingest, 1);
-	assert_true(ingest_mem_at(node.ingest, 0)->is_aborted);
-}
-
-/* ---- junk ------------------------------------------------------------------------------------ */
-
-static void H35_junk_is_closed_soon(void **state)
-{
-	(void)state;
-	static const char *const rows[] = {"GET / HTTP/1.1\r\nHost: pacs\r\n\r\n",
-		"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n", "\x16\x03\x01\x02\x03\x01"};
-	for (size_t i = 0; i < SL_ARRAY_N(rows); i++) {
-		int fd = dial(&node);
-		say(fd, rows[i], strlen(rows[i]));
-		expect_abort(fd, 0, 0);
-		expect_end(fd); /* ARTIM is 20 s here, and this does not wait for it */
-		assert_int_equal(sl_stats_get(&node.stats.junk), i + 1);
-	}
-	static const uint8_t zeros[4096];
-	int fd = dial(&node);
-	say(fd, zeros, sizeof(zeros));
-	expect_abort(fd, 0, 0);
-	expect_end(fd);
-	assert_int_equal(sl_stats_get(&node.stats.junk), 4);
-}
-
-/* ---- the port -------------------------------------------------------------------------------- */
-
-static int start_dual_stack(void **state)
-{
-	(void)state;
-	struct sl_server_conf conf = node_conf();
-	strcpy(conf.listen.addr[0], "::");
-	int fd = socket(AF_INET6, SOCK_STREAM, 0);
-	if (fd < 0)
-		strcpy(conf.listen.addr[0], "0.0.0.0"); /* no IPv6 here; the rest is the same */
-	else
-		close(fd);
-	node_start(&node, &conf);
-	return 0;
-}
-
-static void any_address_takes_IPv4_peers_as_loopback(void **state)
-{
-	(void)state;
-	release(dial_and_associate(&node)); /* unlisted: only loopback may come */
-}
-
-static void a_port_in_use_is_named(void **state)
-{
-	(void)state;
-	struct sl_server_conf conf = node_conf();
-	conf.listen.port = sl_server_port(node.server);
-	struct sl_peers_conf peers = node_peers();
-	const struct sl_server_deps deps = {.stats = &node.stats};
-	struct sl_server *second = NULL;
-	struct sl_diag d = {0};
-	assert_int_equal(sl_server_open(&second, &conf, &peers, &deps, &d), SL_E_IO);
-	assert_non_null(strstr(d.text, "in use"));
-	strcpy(conf.listen.addr[0], "192.0.2.1"); /* TEST-NET-1: nobody's address */
-	d = (struct sl_diag){0};
-	assert_int_equal(sl_server_open(&second, &conf, &peers, &deps, &d), SL_E_IO);
-	assert_non_null(strstr(d.text, "dicom.bind"));
-}
-
-/* No descriptor is left: the peer learns at once, and the node goes on when there are some again. */
-static void without_descriptors_peers_are_closed_and_nothing_breaks(void **state)
-{
-	(void)state;
-	int spare[1024], n = 0, rounds[3];
-	for (size_t i = 0; i < SL_ARRAY_N(rounds); i++)
-		rounds[i] = socket(AF_INET, SOCK_STREAM, 0);
-	struct rlimit before, tight;
-	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
-	tight = before;
-	tight.rlim_cur = 512;
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
-	while (n < 1024 && (spare[n] = dup(0)) >= 0)
-		n++;
-	for (size_t i = 0; i < SL_ARRAY_N(rounds); i++) {
-		dial_with(&node, rounds[i]);
-		expect_end(
-			rounds[i]); /* closes ours: taken again below, once the node has its own */
-		node_wait(&node.stats.rejected_congested, i + 1);
-		spare[n++] = dup(0);
-	}
-	while (n > 0)
-		close(spare[--n]);
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
-	release(dial_and_associate(&node));
-}
-
 /* ---- stopping -------------------------------------------------------------------------------- */
 
 static void F_stop_lets_a_running_object_finish(void **state)
@@ -629,9 +403,6 @@ int main(void)
 		TEST(F12_answers_do_not_depend_on_the_split, start),
 		TEST(U5_each_tuple, start),
 		TEST(U5_unknown_and_wrong_peers_look_the_same, start),
-		TEST(U5_the_cap_answers_2_3_2_and_recovers, start_for_two),
-		TEST(H36_dead_peers_are_recovered, start_for_two),
-		TEST(F8_silent_clients_make_room, start_for_two_patient),
 		TEST(U3_everything_but_a_request_in_Sta2_is_AA_1, start),
 		TEST(U3_abort_in_Sta2_just_closes, start),
 		TEST(U6_each_reason_in_Sta6, start),
@@ -639,14 +410,6 @@ int main(void)
 		TEST(U2_abort_by_the_peer_closes, start),
 		TEST(U3_Sta13_ignores_P_DATA_and_release_but_answers_a_request, start),
 		TEST(U3_whatever_follows_a_release_request_is_AA_8, start),
-		TEST(U4_silence_in_Sta2_ends_by_ARTIM, start_impatient),
-		TEST(U4_a_peer_that_never_closes_is_closed_by_ARTIM, start_impatient),
-		TEST(F9_an_idle_association_is_aborted, start_impatient),
-		TEST(F8_a_message_that_dribbles_is_aborted, start_impatient),
-		TEST(H35_junk_is_closed_soon, start),
-		TEST(any_address_takes_IPv4_peers_as_loopback, start_dual_stack),
-		TEST(a_port_in_use_is_named, start),
-		TEST(without_descriptors_peers_are_closed_and_nothing_breaks, start),
 		TEST(F_stop_lets_a_running_object_finish, start),
 		TEST(F_stop_at_once_aborts_but_keeps_what_is_complete, start),
 	};

@@ -1,6 +1,7 @@
-/* The forecast on made-up looks: within 15 % under a steady fill, quiet when nothing grows.
+/* The forecast on made-up looks, alone and as the watermarks tell it: within 15 % under a steady fill,
+ * quiet when nothing grows.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "support/t.h"
+#include "support/water_world.h"
 
 #include "storage/forecast.h"
 
@@ -138,6 +139,52 @@ static void seconds_are_room_by_rate(void **state)
 	assert_int_equal(sl_forecast_seconds(&x.f, 0), 0);
 }
 
+/* ---- through the watermarks ---- */
+
+/* Fills at `rate` objects of 512 KiB per look until a reservation is refused, asking for the forecast
+ * at each look; returns the seconds it took since each was asked. */
+static void fill_to_the_mark(uint64_t total, uint64_t quota, unsigned objects_per_look)
+{
+	enum { LOOKS = 4000 };
+	static int64_t said[LOOKS];
+	struct world x;
+	struct sl_diag d = {0};
+	int looks = 0;
+	world_init(&x, total);
+	x.conf.quota = quota;
+	world_open(&x);
+	for (int i = 0; i < 100; i++)
+		look(&x); /* idle first */
+	assert_int_equal(sl_water_now(x.w).full_in_s, -1);
+	for (bool is_full = false; !is_full; looks++) {
+		assert_true(looks < LOOKS);
+		for (unsigned i = 0; i < objects_per_look && !is_full; i++) {
+			is_full = sl_water_reserve(x.w, 512 * SL_KIB, &d) != SL_OK;
+			if (is_full)
+				break;
+			world_use(&x, x.fs.used + 512 * SL_KIB);
+			sl_water_settle(x.w, 512 * SL_KIB, 512 * SL_KIB);
+		}
+		look(&x);
+		said[looks] = sl_water_now(x.w).full_in_s;
+	}
+	for (int i = 8; i < looks; i++) { /* two seconds in, to the end */
+		double left_s = (looks - 1 - i) * SL_WATER_PERIOD_MS / 1000.0;
+		if ((double)said[i] < left_s * 0.85 - 1 || (double)said[i] > left_s * 1.15 + 1)
+			fail_msg("at look %d of %d: said %d s, took %.1f s", i, looks, (int)said[i],
+				left_s);
+	}
+	sl_water_close(x.w);
+}
+
+static void the_forecast_is_within_15_percent_under_a_steady_fill(void **state)
+{
+	(void)state;
+	fill_to_the_mark(256 * SL_MIB, 0, 4);            /* a loop mount, 8 MiB/s: half a minute */
+	fill_to_the_mark(4 * SL_GIB, 0, 4);              /* eight minutes */
+	fill_to_the_mark(SL_GIB * 1024, 2 * SL_GIB, 10); /* the quota is nearer than the disk */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -148,6 +195,7 @@ int main(void)
 		cmocka_unit_test(a_removal_starts_anew),
 		cmocka_unit_test(trickles_below_the_quantum_add_up),
 		cmocka_unit_test(seconds_are_room_by_rate),
+		cmocka_unit_test(the_forecast_is_within_15_percent_under_a_steady_fill),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

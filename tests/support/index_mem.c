@@ -8,7 +8,7 @@
 
 #include "storage/text.h"
 
-static void *grow(struct array *a)
+void *index_mem_grow(struct array *a)
 {
 	a->at = realloc(a->at, (a->n + 1) * a->size);
 	sl_assert(a->at != NULL);
@@ -123,7 +123,7 @@ static size_t join_patient(struct index_mem *m, const struct sl_record *r, size_
 		if (!p->is_gone && p->own_study == 0 && is_same_patient(&p->values, &asked))
 			return i;
 	}
-	struct patient *p = grow(&m->patients);
+	struct patient *p = index_mem_grow(&m->patients);
 	p->own_study = id_n == 0 ? study + 1 : 0;
 	return m->patients.n - 1;
 }
@@ -202,7 +202,7 @@ static int rank(const struct instance *a, const struct instance *b)
 	return (a->shown.seq > b->shown.seq) == a_took ? 1 : -1;
 }
 
-static void set_current(struct index_mem *m, struct instance *in, bool is_current)
+void index_mem_set_current(struct index_mem *m, struct instance *in, bool is_current)
 {
 	struct series *series = item(&m->series, in->series);
 	struct study *study = item(&m->studies, series->study);
@@ -212,20 +212,19 @@ static void set_current(struct index_mem *m, struct instance *in, bool is_curren
 	in->shown.is_current = is_current;
 }
 
-/* Chooses the current version of a UID anew from all there are. */
-static void elect(struct index_mem *m, const struct sl_uid *uid)
+void index_mem_elect(struct index_mem *m, const struct sl_uid *uid)
 {
 	struct instance *best = NULL;
 	for (size_t i = 0; i < m->instances.n; i++) {
 		struct instance *in = item(&m->instances, i);
 		if (in->is_gone || !sl_uid_equal(&in->shown.sop_instance_uid, uid))
 			continue;
-		set_current(m, in, false);
+		index_mem_set_current(m, in, false);
 		if (best == NULL || rank(in, best) > 0)
 			best = in;
 	}
 	if (best != NULL)
-		set_current(m, best, true);
+		index_mem_set_current(m, best, true);
 }
 
 /* SL_OK: this very record is there; SL_E_EXISTS: its plain name is taken; SL_E_NOTFOUND: neither. */
@@ -258,7 +257,7 @@ static void put_record(
 	if (study == NULL) {
 		size_t patient = join_patient(m, r, m->studies.n);
 		study_no = m->studies.n;
-		study = grow(&m->studies);
+		study = index_mem_grow(&m->studies);
 		study->uid = r->study_instance_uid;
 		study->patient = patient;
 	}
@@ -266,7 +265,7 @@ static void put_record(
 		index_mem_series(m, &r->study_instance_uid, &r->series_instance_uid, &series_no);
 	if (series == NULL) {
 		series_no = m->series.n;
-		series = grow(&m->series);
+		series = index_mem_grow(&m->series);
 		series->uid = r->series_instance_uid;
 		series->study = study_no;
 	}
@@ -278,12 +277,12 @@ static void put_record(
 	if (r->series_instance_uid.len > 0)
 		series->is_conflict |=
 			merge(&series->values, r, SL_LEVEL_SERIES, true, &result->conflicts);
-	struct instance *in = grow(&m->instances);
+	struct instance *in = index_mem_grow(&m->instances);
 	in->series = series_no;
 	in->shown = show_record(r);
 	count_in(&series->counts, r);
 	count_in(&study->counts, r);
-	elect(m, &r->sop_instance_uid);
+	index_mem_elect(m, &r->sop_instance_uid);
 }
 
 static size_t live_instances(struct index_mem *m)
@@ -327,112 +326,6 @@ static enum sl_status put_batch(struct sl_index *base, const struct sl_record *c
 	m->commits += st == SL_OK;
 	pthread_mutex_unlock(&m->lock);
 	return st;
-}
-
-/* ---- removing ---------------------------------------------------------------------------------- */
-
-static void bury(struct index_mem *m, const struct sl_index_tombstone *t)
-{
-	if (t->seq == 0)
-		return;
-	struct sl_index_tombstone *to = grow(&m->tombstones);
-	*to = *t;
-	m->next_seq = sl_max64(m->next_seq, t->seq + 1);
-}
-
-/* Takes an instance out and what is empty above it. */
-static void take_out(struct index_mem *m, struct instance *in, struct sl_index_removed *removed)
-{
-	struct series *series = item(&m->series, in->series);
-	struct study *study = item(&m->studies, series->study);
-	set_current(m, in, false);
-	in->is_gone = true;
-	removed->versions++;
-	removed->bytes += in->shown.file_len;
-	series->counts.versions--;
-	series->counts.bytes -= in->shown.file_len;
-	study->counts.versions--;
-	study->counts.bytes -= in->shown.file_len;
-	elect(m, &in->shown.sop_instance_uid);
-	removed->instances += index_mem_instance(m, &in->shown.sop_instance_uid) == NULL;
-	removed->series_gone = series->is_gone = series->counts.versions == 0;
-	removed->study_gone = study->is_gone = study->counts.versions == 0;
-	bool is_patient_left = false;
-	for (size_t i = 0; i < m->studies.n; i++) {
-		const struct study *s = item(&m->studies, i);
-		is_patient_left |= !s->is_gone && s->patient == study->patient;
-	}
-	((struct patient *)item(&m->patients, study->patient))->is_gone = !is_patient_left;
-}
-
-static enum sl_status remove_instance(struct sl_index *base, const struct sl_uid *uid,
-	uint64_t tombstone_seq, struct sl_index_removed *removed, struct sl_diag *diag)
-{
-	struct index_mem *m = mem_of(base);
-	(void)diag;
-	*removed = (struct sl_index_removed){0};
-	pthread_mutex_lock(&m->lock);
-	struct instance *in = index_mem_instance(m, uid);
-	if (in != NULL) {
-		take_out(m, in, removed);
-		bury(m, &(struct sl_index_tombstone){
-				.seq = tombstone_seq,
-				.kind = SL_INDEX_TOMB_INSTANCE,
-				.study_instance_uid = in->shown.study_instance_uid,
-				.series_instance_uid = in->shown.series_instance_uid,
-				.sop_instance_uid = *uid,
-				.object_seq = in->shown.seq,
-				.is_plain_name = (in->shown.flags & SL_RECORD_PLAIN_NAME) != 0,
-			});
-	}
-	pthread_mutex_unlock(&m->lock);
-	return in != NULL ? SL_OK : SL_E_NOTFOUND;
-}
-
-static void remove_study(struct index_mem *m, struct sl_index_removal *r)
-{
-	size_t no;
-	const struct study *study = index_mem_study(m, &r->study_instance_uid, &no);
-	r->removed = (struct sl_index_removed){0};
-	r->status = study != NULL ? SL_OK : SL_E_NOTFOUND;
-	for (size_t i = 0; i < m->instances.n && study != NULL; i++) {
-		struct instance *in = item(&m->instances, i);
-		const struct series *above = item(&m->series, in->series);
-		if (!in->is_gone && above->study == no)
-			take_out(m, in, &r->removed);
-	}
-	if (study != NULL)
-		bury(m, &(struct sl_index_tombstone){.seq = r->tombstone_seq,
-				.kind = SL_INDEX_TOMB_STUDY,
-				.study_instance_uid = r->study_instance_uid});
-}
-
-static enum sl_status remove_studies(
-	struct sl_index *base, struct sl_index_removal *removals, size_t n, struct sl_diag *diag)
-{
-	struct index_mem *m = mem_of(base);
-	(void)diag;
-	pthread_mutex_lock(&m->lock);
-	for (size_t i = 0; i < n; i++)
-		remove_study(m, &removals[i]);
-	pthread_mutex_unlock(&m->lock);
-	return SL_OK;
-}
-
-static enum sl_status drop_tombstones(
-	struct sl_index *base, const uint64_t *seqs, size_t n, struct sl_diag *diag)
-{
-	struct index_mem *m = mem_of(base);
-	(void)diag;
-	pthread_mutex_lock(&m->lock);
-	for (size_t i = 0; i < m->tombstones.n; i++) {
-		struct sl_index_tombstone *t = item(&m->tombstones, i);
-		for (size_t k = 0; k < n; k++)
-			if (t->seq == seqs[k])
-				t->seq = 0;
-	}
-	pthread_mutex_unlock(&m->lock);
-	return SL_OK;
 }
 
 /* ---- counting ---------------------------------------------------------------------------------- */
@@ -535,9 +428,9 @@ struct sl_index *sl_index_mem_new(size_t capacity)
 	m->ops = index_mem_reading;
 	m->ops.close = close_index;
 	m->ops.put_batch = put_batch;
-	m->ops.remove_instance = remove_instance;
-	m->ops.remove_studies = remove_studies;
-	m->ops.drop_tombstones = drop_tombstones;
+	m->ops.remove_instance = index_mem_remove_instance;
+	m->ops.remove_studies = index_mem_remove_studies;
+	m->ops.drop_tombstones = index_mem_drop_tombstones;
 	m->ops.clear_stale = clear_stale;
 	m->ops.check = check;
 	m->ops.reserve = reserve;

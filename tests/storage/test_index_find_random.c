@@ -1,11 +1,11 @@
-/* Random queries over a random archive, for test_index_find.c: what the index finds is what a scan
- * over a model of the archive finds.
+/* Random queries over a random archive, on LMDB and on the in-memory twin: what the index finds is
+ * what a scan over a model of the archive finds.
  *
  * The model knows each value twice: as it is sent, in some character set, and as it is compared,
  * written down by hand; matching is done anew here. Values belong to patient, study and series, but
  * an instance may lack them, so that rows get theirs late; rows go with their last instance.
  * SPDX-License-Identifier: Apache-2.0 */
-#pragma once
+#include "support/index_asking.h"
 
 enum { STUDIES = 12, SERIES_A_STUDY = 3, SOPS_A_SERIES = 3, VALUES = 4 };
 enum { SOPS = STUDIES * SERIES_A_STUDY * SOPS_A_SERIES };
@@ -408,4 +408,19 @@ static void random_queries_find_what_a_naive_scan_finds(void **state)
 		}
 	}
 	print_message("%u queries\n", asked);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			random_queries_find_what_a_naive_scan_finds, open_lmdb, teardown),
+		{"twin random_queries_find_what_a_naive_scan_finds",
+			random_queries_find_what_a_naive_scan_finds, open_mem, teardown, NULL},
+	};
+	struct tmpdir dir;
+	if (!tmpdir_make(&dir))
+		return 0;
+	tmpdir_remove(&dir);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }
