@@ -13,8 +13,8 @@ import threading
 import pytest
 
 import rawscu
-from bench import SLUICE_BENCH, is_sanitized, run_bench
-from node import WAIT_S
+from bench import SLUICE_BENCH, bench, is_sanitized, run_bench
+from node import WAIT_S, Node
 
 ASYNC_ITEM = 0x53  # PS3.7 D.3.3.3
 
@@ -142,6 +142,17 @@ def test_the_floor_keeps_all_that_it_acknowledges(sync, tmp_path):
     sizes = [os.path.getsize(tmp_path / name) for name in os.listdir(tmp_path)]
     assert len(sizes) == sum(run["stored"] for run in runs) == 40 + 12 + 2 + 12 + 2
     assert sum(run["bytes"] for run in runs) < sum(sizes) <= sum(run["wire_bytes"] for run in runs)
+
+
+def test_the_floor_takes_what_storescu_sends(tmp_path):
+    """128 contexts proposed, and an answer that DCMTK reads too."""
+    with Node() as node:
+        bench(node, "-m", 3, "-o", "mr:4KB,ct:4KB,dx:4KB")
+        assert node.stop() == 0
+        with Floor("none", tmp_path) as floor:
+            done = subprocess.run(["storescu", "+sd", "+r", "127.0.0.1", str(floor.port),
+                                   os.path.join(node.root, "archive")], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and not done.stderr and len(os.listdir(tmp_path)) == 3
 
 
 def calls_of(sync, folder):

@@ -196,20 +196,30 @@ class Orthanc(Receiver):
         return [self.program(), config]
 
 
+NONE = {"storage.durability": "none"}
+WINDOW = {"dicom.async_window": 8}
+
+
 def all_receivers(programs, extra):
     """In the order of a round: what is compared stands close together. extra: more --set for sluiced."""
-    none = {"storage.durability": "none"}
-    window = {"dicom.async_window": 8}
     return [
         Floor(programs, "none", NOTHING),
-        Sluiced(programs, "sluiced-none", NOTHING, none, extra),
+        Sluiced(programs, "sluiced-none", NOTHING, NONE, extra),
         Dcmtk("storescp-fork", ["storescp", "--fork"]),
         Floor(programs, "plain", FILE),
         Sluiced(programs, "sluiced", FILE_AND_NAME, {}, extra),
         Floor(programs, "named", FILE_AND_NAME),
-        Sluiced(programs, "sluiced-window", FILE_AND_NAME, window, extra, bench=["-w", "8"], only=[1]),
+        Sluiced(programs, "sluiced-window", FILE_AND_NAME, WINDOW, extra, bench=["-w", "8"], only=[1]),
         Orthanc(),
         Dcmtk("storescp", ["storescp"]),
         Dcmrecv("dcmrecv", ["dcmrecv"]),
         Dcmqrscp("dcmqrscp", ["dcmqrscp"], indexed="one file for all"),
+    ]
+
+
+def versus(programs, extra):
+    """Another build, or other settings."""
+    return [
+        Sluiced(programs, "sluiced-versus", FILE_AND_NAME, {}, extra),
+        Sluiced(programs, "sluiced-none-versus", NOTHING, NONE, extra),
     ]
