@@ -119,7 +119,7 @@ def test_a_program_that_does_not_listen_is_told_with_its_words(tmp_path):
 def run(receiver, number, rate, n=16, **more):
     return {"receiver": receiver, "durable": "", "indexed": "", "associations": n, "round": number, "rate": rate,
             "p50_ms": 1.0, "p99_ms": 2.0, "cpu": 0.001, "bench_cpu": 0.0, "settle_ms": 0.0, "pss": None,
-            "rss": None, "refused": 0, "lost": 0, "broken": "", **more}
+            "rss": None, "broken": "", **dict.fromkeys(figures.TROUBLES, 0), **more}
 
 
 def test_ratios_are_taken_within_a_round():

@@ -22,6 +22,7 @@ GOALS = [
     ("sluiced-none", "sluiced-none-versus", "cpu", {}),
 ]
 AT_MOST = {"cpu"}  # figures that should be low
+TROUBLES = ("refused", "unanswered", "unsent", "lost")  # objects that were not stored, or not kept
 LABELS = {"rate": "objects/s", "cpu": "CPU s/object"}
 
 
@@ -48,7 +49,7 @@ def _median_of(group):
         **{field: middle(field) for field in ("p50_ms", "p99_ms", "cpu", "bench_cpu", "settle_ms")},
         "memory": max((run["pss"] for run in group if run["pss"] is not None), default=None),
         "rss": max((run["rss"] for run in group if run["rss"] is not None), default=None),
-        "refused": sum(run["refused"] for run in group), "lost": sum(run["lost"] for run in group),
+        **{what: sum(run[what] for run in group) for what in TROUBLES},
         "broken": [run["broken"] for run in group if run["broken"]],
     }
 
@@ -80,9 +81,9 @@ def _number(value, digits=0):
     return "-" if value is None else f"{value:,.{digits}f}"
 
 
-def _trouble(row):
-    words = [f"{row[name]} {name}" for name in ("refused", "lost") if row[name]]
-    return ", ".join(words + sorted(set(row["broken"]))) or "-"
+def trouble(row):
+    """"3 refused, 1 lost": of all rounds together; empty when there was none."""
+    return ", ".join([f"{row[what]} {what}" for what in TROUBLES if row[what]] + sorted(set(row["broken"])))
 
 
 COLUMNS = [
@@ -95,7 +96,7 @@ COLUMNS = [
     ("CPU s/1000", lambda r: _number(r["cpu"] and r["cpu"] * 1000, 2)),
     ("memory MiB", lambda r: _number(r["memory"] and r["memory"] / 2 ** 20)),
     ("settled ms", lambda r: _number(r["settle_ms"])),
-    ("failures", _trouble),
+    ("failures", lambda r: trouble(r) or "-"),
     ("durable when answered", lambda r: r["durable"]),
     ("indexed", lambda r: r["indexed"]),
 ]
