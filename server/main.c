@@ -24,6 +24,7 @@
 #include "server/main_args.h"
 #include "server/main_conf.h"
 #include "server/main_news.h"
+#include "server/main_orders.h"
 #include "server/seal.h"
 
 enum { EXIT_CLEAN = 0, EXIT_RUN = 1, EXIT_USAGE = 2, EXIT_STORAGE = 70 };
@@ -365,6 +366,10 @@ int main(int argc, char **argv)
 	if (!sl_main_conf_check(&n->conf, stderr))
 		goto out;
 	sl_main_conf_fill(&n->main_conf, &n->conf, &sl_env_system);
+	if (sl_main_is_order(mode)) {
+		code = sl_main_order(mode, &n->args, &n->main_conf.storage);
+		goto out;
+	}
 	if (mode != SL_MAIN_RUN) {
 		code = sl_main_print(mode, &n->conf, &n->main_conf) ? EXIT_CLEAN : EXIT_RUN;
 		goto out;

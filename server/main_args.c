@@ -11,7 +11,9 @@
 
 static const char usage[] = "usage: sluiced [--config FILE] [--set key=value ...]\n"
 			    "               [--check-config | --print-config | --print-conformance "
-			    "| --version | --help]\n";
+			    "| --version | --help]\n"
+			    "               [--pin UID | --unpin UID | --pins | --delete-study UID "
+			    "| --delete-object UID | --compact]\n";
 
 static const char text[] =
 	"\n"
@@ -25,6 +27,13 @@ static const char text[] =
 	"  --print-sample        prints the sample configuration with all explanations\n"
 	"  --print-conformance   prints the DICOM conformance statement\n"
 	"  --version, --help\n"
+	"\n"
+	"On a stopped node's store (exit 0 done, 1 not, 2 in use):\n"
+	"  --pin UID             a study is never evicted nor deleted; --unpin UID takes it back\n"
+	"  --pins                lists the pinned studies\n"
+	"  --delete-study UID    deletes a study, unless it is pinned\n"
+	"  --delete-object UID   deletes an object by its SOP Instance UID, in all versions\n"
+	"  --compact             writes the index anew without its free pages\n"
 	"\n"
 	"Signals: TERM stops (again: at once), HUP reloads, USR1 opens the log file anew.\n"
 	"Exit: 0 clean stop, 1 failure at run time, 2 usage or configuration, 70 storage failed.\n"
@@ -42,6 +51,12 @@ enum sl_main_mode sl_main_args_parse(struct sl_main_args *args, int argc, char *
 		{"print-sample", no_argument, NULL, SL_MAIN_PRINT_SAMPLE},
 		{"print-manual", no_argument, NULL, SL_MAIN_PRINT_MANUAL},
 		{"print-conformance", no_argument, NULL, SL_MAIN_PRINT_CONFORMANCE},
+		{"pin", required_argument, NULL, SL_MAIN_PIN},
+		{"unpin", required_argument, NULL, SL_MAIN_UNPIN},
+		{"pins", no_argument, NULL, SL_MAIN_PINS},
+		{"delete-study", required_argument, NULL, SL_MAIN_DELETE_STUDY},
+		{"delete-object", required_argument, NULL, SL_MAIN_DELETE_OBJECT},
+		{"compact", no_argument, NULL, SL_MAIN_COMPACT},
 		{"help", no_argument, NULL, SL_MAIN_HELP},
 		{"version", no_argument, NULL, SL_MAIN_VERSION},
 		{NULL, 0, NULL, 0},
@@ -61,6 +76,7 @@ enum sl_main_mode sl_main_args_parse(struct sl_main_args *args, int argc, char *
 			return SL_MAIN_USAGE;
 		} else {
 			mode = (enum sl_main_mode)option;
+			args->uid = optarg;
 		}
 	}
 	if (optind < argc) {

@@ -13,6 +13,12 @@ enum sl_main_mode {
 	SL_MAIN_PRINT_SAMPLE,
 	SL_MAIN_PRINT_MANUAL,
 	SL_MAIN_PRINT_CONFORMANCE,
+	SL_MAIN_PIN, /* main_orders.h, from here... */
+	SL_MAIN_UNPIN,
+	SL_MAIN_PINS,
+	SL_MAIN_DELETE_STUDY,
+	SL_MAIN_DELETE_OBJECT,
+	SL_MAIN_COMPACT, /* ...to here */
 	SL_MAIN_HELP,    /* was printed */
 	SL_MAIN_VERSION, /* was printed */
 	SL_MAIN_USAGE,   /* wrong; the complaint was printed */
@@ -22,6 +28,7 @@ struct sl_main_args {
 	const char *config; /* --config, or NULL; borrows argv */
 	const char *sets[SL_MAIN_SETS_MAX];
 	size_t sets_n;
+	const char *uid; /* what an order is about, or NULL; borrows argv */
 };
 
 struct sl_main_conf;

@@ -29,3 +29,17 @@ SL_MUST enum sl_status sl_index_lmdb_open(
 /* Why LMDB must not live on a file system of this statfs type, or NULL where it may: "NFS",
  * "overlay", ... */
 const char *sl_index_lmdb_unsafe_fs(unsigned long statfs_type);
+
+/* What compacting came to. */
+struct sl_index_compacted {
+	uint64_t before, after; /* bytes of the file */
+};
+
+/* Replaces the index by a copy without free pages, checked row by row, durably; a crash leaves the one or
+ * the other. Nobody else has it open; needs as much room as the copy takes. SL_E_FULL, SL_E_CORRUPT (the
+ * index is damaged: it stays as it is), SL_E_SYNC, and as sl_index_lmdb_open(). */
+SL_MUST enum sl_status sl_index_lmdb_compact(const struct sl_index_lmdb_options *options,
+	struct sl_index_compacted *out, struct sl_diag *diag);
+
+/* Removes what a compacting that was cut short left in the index's folder. */
+void sl_index_lmdb_forget_copy(int folder_fd);

@@ -14,6 +14,7 @@
  *   index_lmdb_load.c    the rows it leads to
  *   index_lmdb_find.c    looking at them, filling pages
  *   index_lmdb_check.c   the full recount
+ *   index_lmdb_compact.c a copy without free pages
  * Only these include lmdb.h. SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 

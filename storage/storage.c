@@ -22,6 +22,7 @@ static enum sl_status open_index(
 		.create = false,
 	};
 	struct sl_diag none = {0};
+	sl_index_lmdb_forget_copy(s->root.index_fd);
 	enum sl_status st = sl_index_lmdb_open(&options, &s->index, &none);
 	if (st != SL_E_NOTFOUND)
 		return st == SL_OK ? st : sl_fail(d, st, none.errnum, none.where, "%s", none.text);

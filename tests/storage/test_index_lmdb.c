@@ -11,6 +11,7 @@
 
 #include "storage/lmdb_key.h"
 #include "support/index_fixture.h"
+#include "support/index_older.h"
 
 /* ---- opening ----------------------------------------------------------------------------------- */
 
@@ -162,44 +163,6 @@ static void a_newer_schema_is_refused_by_name(void **state)
 	assert_int_equal(sl_index_lmdb_open(&options, &ix, NULL), SL_E_CORRUPT);
 }
 
-/* Makes an index what an older program left: schema 1 had no order of arrival, schema 2 did not count
- * versions at the end of its state, schema 3 had no ordered keys. */
-static void make_older(const char *path, uint8_t schema)
-{
-	MDB_env *env;
-	MDB_txn *txn;
-	MDB_dbi meta, tree;
-	MDB_val key = {5, "state"}, found;
-	uint8_t state[256];
-	assert_int_equal(mdb_env_create(&env), 0);
-	assert_int_equal(mdb_env_set_maxdbs(env, 16), 0);
-	assert_int_equal(mdb_env_open(env, path, 0, 0640), 0);
-	assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
-	assert_int_equal(mdb_dbi_open(txn, "meta", 0, &meta), 0);
-	assert_int_equal(mdb_get(txn, meta, &key, &found), 0);
-	assert_true(found.mv_size < sizeof(state) &&
-		    ((uint8_t *)found.mv_data)[found.mv_size - 1] == 0);
-	memcpy(state, found.mv_data, found.mv_size);
-	found = (MDB_val){found.mv_size - (schema < 3), state};
-	assert_int_equal(mdb_put(txn, meta, &key, &found, 0), 0);
-	uint8_t number[4] = {0, 0, 0, schema};
-	key = (MDB_val){6, "schema"};
-	found = (MDB_val){sizeof(number), number};
-	assert_int_equal(mdb_put(txn, meta, &key, &found, 0), 0);
-	assert_int_equal(mdb_dbi_open(txn, "key", 0, &tree), 0);
-	assert_int_equal(mdb_drop(txn, tree, 1), 0);
-	if (schema < 3) {
-		assert_int_equal(mdb_dbi_open(txn, "version", 0, &tree), 0);
-		assert_int_equal(mdb_drop(txn, tree, 1), 0);
-	}
-	if (schema < 2) {
-		assert_int_equal(mdb_dbi_open(txn, "arrival", 0, &tree), 0);
-		assert_int_equal(mdb_drop(txn, tree, 1), 0);
-	}
-	assert_int_equal(mdb_txn_commit(txn), 0);
-	mdb_env_close(env);
-}
-
 static void a_lost_and_a_strange_key_are_found(void **state)
 {
 	const struct tmpdir *dir = *state;
@@ -237,7 +200,7 @@ static void an_index_of_an_older_schema_is_upgraded(void **state)
 		uint64_t after = 0;
 		size_t n = 8;
 		if (schemas[i] > 0)
-			make_older(dir->path, schemas[i]);
+			index_older_make(dir->path, schemas[i]);
 		ix = open_at(dir->path, SL_MIB, SL_OK);
 		check_sound(ix);
 		sl_index_snapshot(ix, &snap);
