@@ -152,6 +152,16 @@ static enum sl_status sync_folder(struct sl_index_lmdb *ix, const char *path, st
 
 /* ---- the environment --------------------------------------------------------------------------- */
 
+/* LMDB opens its data file for children too (it does so for none of the others). */
+static int close_on_exec(MDB_env *env)
+{
+	mdb_filehandle_t fd;
+	int rc = mdb_env_get_fd(env, &fd);
+	if (rc == 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
+		rc = errno;
+	return rc;
+}
+
 static enum sl_status open_env(
 	struct sl_index_lmdb *ix, const struct sl_index_lmdb_options *options, struct sl_diag *diag)
 {
@@ -164,6 +174,8 @@ static enum sl_status open_env(
 		rc = mdb_env_set_maxreaders(ix->env, options->readers + SPARE_READERS);
 	if (rc == 0)
 		rc = mdb_env_open(ix->env, options->path, MDB_NOTLS | MDB_NORDAHEAD, 0640);
+	if (rc == 0)
+		rc = close_on_exec(ix->env);
 	return sl_index_lmdb_error(rc, "lmdb/open", diag);
 }
 

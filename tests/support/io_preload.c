@@ -113,7 +113,7 @@ static void *next(const char *name, void **slot)
 
 static struct {
 	void *writev, *pwritev, *send, *sendmsg, *fsync, *fdatasync, *syncfs;
-	void *openat, *mkdirat, *unlinkat, *linkat, *renameat;
+	void *openat, *mkdirat, *unlinkat, *linkat, *renameat, *accept4;
 } slots;
 
 #define NEXT(name) ((__typeof__(&(name)))next(#name, &slots.name))
@@ -353,6 +353,13 @@ ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
 	about_fd(&c, "sendmsg", fd);
 	long result = begin(&c, false) ? NEXT(sendmsg)(fd, m, flags) : -1;
 	return end_written(&c, result, m->msg_iov, (int)m->msg_iovlen, -1);
+}
+
+int accept4(int fd, struct sockaddr *from, socklen_t *len, int flags)
+{
+	struct call c;
+	about_fd(&c, "accept4", fd);
+	return (int)end(&c, begin(&c, false) ? NEXT(accept4)(fd, from, len, flags) : -1, "");
 }
 
 /* ---- syncing ------------------------------------------------------------------------------------ */
