@@ -21,7 +21,8 @@ enum {
 	SPARE_READERS =
 		16, /* slots for tools that look in from another process, and for ourselves */
 	HEADROOM_PAGES = 16384, /* kept for removals: 64 MiB, or an eighth of a small map... */
-	META_BYTES = 2 * 4096,  /* LMDB's two first pages, at the least */
+	META_PAGE = 4096,       /* LMDB's two first pages, at the least; neither... */
+	META_HEAD = 64,         /* ...begins with that many zeros once it was written */
 	HEADROOM_MIN = 112,     /* ...but what one removal copies, twice */
 	PAGES_AN_OBJECT =
 		3, /* what a reservation promises: rows of a new patient, study and series at
@@ -99,6 +100,27 @@ static enum sl_status make_folder(const char *path, struct sl_diag *diag)
 		"index/mkdir", "cannot make %s: %s", path, strerror(err));
 }
 
+/* True for a data.mdb without LMDB's first two pages. Until its first commit nothing of them is synced:
+ * a first start that was cut short leaves a file that is too short, or as long as it should be and full
+ * of zeros. LMDB calls either invalid. After a commit neither page is ever empty again; what cannot be
+ * read is not called empty. */
+static bool is_unwritten(int dirfd)
+{
+	static const char zeros[META_HEAD];
+	char head[META_HEAD];
+	struct stat data;
+	int fd = openat(dirfd, "data.mdb", O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	bool is = fstat(fd, &data) == 0 && data.st_size < 2 * META_PAGE;
+	for (int page = 0; !is && page < 2; page++)
+		is = pread(fd, head, sizeof(head), (off_t)page * META_PAGE) ==
+			     (ssize_t)sizeof(head) &&
+		     memcmp(head, zeros, sizeof(head)) == 0;
+	close(fd);
+	return is;
+}
+
 /* Opens and locks the folder, and looks whether LMDB is safe and whether there is an index. */
 static enum sl_status enter_folder(struct sl_index_lmdb *ix,
 	const struct sl_index_lmdb_options *options, bool *exists, struct sl_diag *diag)
@@ -129,9 +151,8 @@ static enum sl_status enter_folder(struct sl_index_lmdb *ix,
 	if (flock(fd, LOCK_EX | LOCK_NB) != 0)
 		return sl_fail(diag, SL_E_BUSY, errno, "index/lock",
 			"another process has the index in %s open", options->path);
-	/* Shorter: a first start that was cut short, before any commit. LMDB would call it invalid. */
 	bool has_file = fstatat(fd, "data.mdb", &data, 0) == 0;
-	*exists = has_file && data.st_size >= META_BYTES;
+	*exists = has_file && !is_unwritten(fd);
 	if (has_file && !*exists && options->create && unlinkat(fd, "data.mdb", 0) != 0)
 		return sl_fail(diag, SL_E_IO, errno, "index/open", "cannot remove %s/data.mdb: %s",
 			options->path, strerror(errno));

@@ -246,11 +246,23 @@ static enum sl_status finish_tombstones(struct recovery *rc, struct sl_diag *d)
 	return st == SL_END ? SL_OK : st;
 }
 
+static enum sl_status sync_spool(struct recovery *rc, struct sl_diag *d)
+{
+	const struct sl_root *root = rc->deps->root;
+	if (!root->is_durable || fsync(root->spool_fd) == 0)
+		return SL_OK;
+	return sl_fail(d, SL_E_SYNC, errno, "spool/fsync", "fsync of spool/: %s", strerror(errno));
+}
+
 static enum sl_status recover_all(struct recovery *rc, struct sl_diag *d)
 {
 	enum sl_status st = finish_tombstones(rc, d);
 	if (st == SL_OK)
 		st = list_spool(rc, d);
+	/* A name that we see need not be durable: who made it may have been killed before its fsync.
+	 * No row before its file is sure to stay, or a power cut now would leave one without. */
+	if (st == SL_OK && rc->seqs_n > 0)
+		st = sync_spool(rc, d);
 	for (size_t i = 0; st == SL_OK && i < rc->seqs_n; i++) {
 		st = add(rc, rc->seqs[i], d);
 		if (st == SL_OK && (rc->n == BATCH || i + 1 == rc->seqs_n))
@@ -258,10 +270,7 @@ static enum sl_status recover_all(struct recovery *rc, struct sl_diag *d)
 	}
 	if (st == SL_OK)
 		st = flush(rc, d);
-	if (st == SL_OK && rc->deps->root->is_durable && fsync(rc->deps->root->spool_fd) != 0)
-		st = sl_fail(
-			d, SL_E_SYNC, errno, "spool/fsync", "fsync of spool/: %s", strerror(errno));
-	return st;
+	return st == SL_OK ? sync_spool(rc, d) : st;
 }
 
 enum sl_status sl_recover(

@@ -78,10 +78,8 @@ class _Stream:
         self.data = b""
         self.marks = []  # (offset in data, begin of the write)
 
-    def add(self, call):
-        said = bytes.fromhex(call.detail)
-        assert len(said) == call.result, "the trace holds only a part of what a socket was told"
-        self.marks.append((len(self.data), call.begin))
+    def add(self, begin, said):
+        self.marks.append((len(self.data), begin))
         self.data += said
 
     def began(self, offset):
@@ -106,6 +104,14 @@ class _Stream:
             yield Answer(self.began(at), uid_text(command.get(0x1000, b"")), us(command, 0x0900, 0xFFFF))
 
 
+def answers_in(writes):
+    """Answers that a socket was told by [(begin, bytes)]."""
+    stream = _Stream()
+    for begin, said in writes:
+        stream.add(begin, said)
+    return list(stream.answers())
+
+
 class Trace:
     """The calls of one run, sorted by what they are about."""
 
@@ -120,7 +126,9 @@ class Trace:
         for call in calls:
             if call.path.startswith("socket:"):
                 if call.name in SAYS and call.result > 0:
-                    streams[call.inode].add(call)
+                    said = bytes.fromhex(call.detail)
+                    assert len(said) == call.result, "the trace holds only a part of what a socket was told"
+                    streams[call.inode].add(call.begin, said)
             elif call.is_ok:
                 self._sort(call)
         self.answers = sorted((a for s in streams.values() for a in s.answers()), key=lambda a: a.begin)
