@@ -82,13 +82,20 @@ def read_log(path):
 
 
 def answers(records):
-    """{port of the peer: [(position, status)]} of C-STORE-RSPs, in order."""
+    """{port of the peer: [(asked, told, status)]} of C-STORE-RSPs, in order: positions, asked being that
+    of what the peer was told before."""
     sent = {r.call: r.result for r in records if r.kind == SEND and r.is_end}
     streams = defaultdict(list)
     for r in records:
         if r.kind == SEND and not r.is_end and sent.get(r.call, -1) > 0:
             streams[r.port].append((r.position, r.data[:sent[r.call]]))
-    return {port: [(a.begin, a.status) for a in answers_in(writes)] for port, writes in streams.items()}
+    told = {}
+    for port, writes in streams.items():
+        asked, told[port] = writes[0][0], []
+        for a in answers_in(writes):
+            told[port].append((asked, a.begin, a.status))
+            asked = a.begin
+    return told
 
 
 def evictions(records, trash):
@@ -271,9 +278,9 @@ class Recording:
     def _write_acks(self, plan, told, number):
         acknowledged = 0
         for sender in self.senders:
-            for made, (position, status) in zip(sender.asked, told.get(sender.own_port, ())):
+            for made, (asked, position, status) in zip(sender.asked, told.get(sender.own_port, ())):
                 if status == 0:
-                    print("ack", position, number[made.uid, made.sha256], file=plan)
+                    print("ack", asked, position, number[made.uid, made.sha256], file=plan)
                     acknowledged += 1
         assert acknowledged >= sum(s.status == 0 for sender in self.senders for s in sender.sent)
         return acknowledged

@@ -124,6 +124,6 @@ def test_the_check_sees_success_told_too_early(recording):
         for line in plan:
             words = line.split()
             if words[0] == "ack":
-                words[1] = str(([0, 0] + [p for p in syncs if p < int(words[1])])[-2])
+                words[2] = str(([0, 0] + [p for p in syncs if p < int(words[2])])[-2])
             print(*words, file=out)
     assert early.cut(MUTANT_STATES, jobs=2).bad > 0

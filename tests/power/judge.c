@@ -237,12 +237,13 @@ static bool agrees(struct judge *j, struct sl_index *index)
 
 /* ---- the ledger --------------------------------------------------------------------------------- */
 
-/* A success that an eviction since then may have made void. */
+/* A success that an eviction since then may have made void. What was decided before the eviction may have
+ * been told after it. */
 static bool is_excused(const struct judge *j, const struct promise *p, size_t position)
 {
 	for (size_t i = 0; i < j->plan.gone_n; i++) {
 		const struct gone *g = &j->plan.gone[i];
-		if (p->position < g->begun && g->begun < position &&
+		if (p->asked < g->begun && g->begun < position &&
 			sl_uid_equal(&g->study, &j->plan.sent[p->object].study))
 			return true;
 	}
@@ -295,7 +296,8 @@ static bool is_right_version(struct judge *j, const struct chain *c, size_t posi
 	size_t first = SIZE_MAX, last = SIZE_MAX, current = SIZE_MAX;
 	for (size_t i = 0; i < c->n; i++) {
 		const struct found *f = file_of(j, c->objects[i]);
-		const struct promise p = {j->plan.sent[c->objects[i]].told, c->objects[i]};
+		const struct sent *s = &j->plan.sent[c->objects[i]];
+		const struct promise p = {s->asked, s->told, c->objects[i]};
 		if (f != NULL && f->is_current)
 			current = i;
 		if (p.position >= position || is_excused(j, &p, position))

@@ -46,7 +46,7 @@ static bool read_object(struct plan *p, const char *line)
 	struct sent *s = &p->sent[p->sent_n++];
 	s->uid = sl_uid_of(uid);
 	s->study = sl_uid_of(study);
-	s->told = UINT64_MAX;
+	s->asked = s->told = UINT64_MAX;
 	return read_bytes(path, &s->bytes, &s->len);
 }
 
@@ -54,10 +54,12 @@ static bool read_ack(struct plan *p, const char *line)
 {
 	p->promises = more(p->promises, p->promises_n, sizeof(*p->promises));
 	struct promise *made = &p->promises[p->promises_n++];
-	if (sscanf(line, "%" SCNu64 " %zu", &made->position, &made->object) != 2 ||
+	if (sscanf(line, "%" SCNu64 " %" SCNu64 " %zu", &made->asked, &made->position,
+		    &made->object) != 3 ||
 		made->object >= p->sent_n)
 		return false;
 	struct sent *s = &p->sent[made->object];
+	s->asked = made->position < s->told ? made->asked : s->asked;
 	s->told = sl_min64(s->told, made->position);
 	s->last = sl_max64(s->last, made->position);
 	return true;

@@ -5,7 +5,7 @@
  *	root INODE
  *	policy latest|first
  *	object N UID STUDY FILE         N counts from 0; FILE holds the data set
- *	ack POSITION N                  success for object N was begun to be told
+ *	ack POSITION1 POSITION2 N       object N was sent after 1; at 2 success was begun to be told
  *	gone POSITION1 POSITION2 STUDY  its rows went in a commit begun at 1; at 2 that was durable
  *	chain UID N N ...               versions in the order in which one sender sent them
  *
@@ -24,8 +24,8 @@ struct sent {
 	struct sl_uid uid, study;
 	uint8_t *bytes; /* owned */
 	size_t len;
-	uint64_t told; /* position of its first success; UINT64_MAX = never */
-	uint64_t last; /* and of its last */
+	uint64_t asked, told; /* positions of its first success; UINT64_MAX = never */
+	uint64_t last;        /* and of its last */
 };
 
 struct gone {
@@ -34,7 +34,7 @@ struct gone {
 };
 
 struct promise {
-	uint64_t position;
+	uint64_t asked, position;
 	size_t object;
 };
 
