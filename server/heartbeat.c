@@ -95,6 +95,22 @@ static void put_disk(struct sl_log_line *l, struct sl_heartbeat *h)
 		sl_log_word(l, "durability", "none");
 }
 
+/* The index: how full its map is, pages with rows and free ones, who reads. */
+static void put_index(
+	struct sl_log_line *l, struct sl_heartbeat *h, const struct sl_index_snapshot *index)
+{
+	struct sl_index_watch watch = sl_storage_watch(h->storage);
+	sl_log_percent(l, "index", watch.used_share);
+	sl_log_of(l, "index_pages", index->pages_used, index->pages_used + index->pages_free);
+	sl_log_uint(l, "readers", index->readers_used);
+	if (index->readers_stale > 0)
+		sl_log_uint(l, "readers_stale", index->readers_stale);
+	if (watch.reader_lag > 0) {
+		sl_log_fmt(l, "oldest_reader", "%" PRIu64 "s", watch.reader_ms / 1000);
+		sl_log_uint(l, "reader_lag", watch.reader_lag);
+	}
+}
+
 void sl_heartbeat_beat(struct sl_heartbeat *h, uint64_t now_ns)
 {
 	struct sl_log_line l;
@@ -118,6 +134,7 @@ void sl_heartbeat_beat(struct sl_heartbeat *h, uint64_t now_ns)
 	sl_log_fmt(&l, "index_lag", "%" PRIu64 "ms", indexer.lag_ms);
 	sl_log_uint(&l, "unindexed", indexer.queued);
 	put_disk(&l, h);
+	put_index(&l, h, &index);
 	sl_log_uint(&l, "studies", index.usage.studies);
 	sl_log_uint(&l, "instances", index.usage.instances);
 	sl_log_uint(&l, "versions", index.usage.versions);

@@ -57,6 +57,35 @@ static void on_stuck(void *arg, const char *why)
 	sl_log_end(&l);
 }
 
+static void on_index_alarm(void *arg, enum sl_index_alarm alarm, const struct sl_index_watch *w)
+{
+	struct sl_main_news *n = arg;
+	struct sl_log_line l;
+	bool is_raised = w->is_raised[alarm];
+	sl_log_begin(&l, n->log, is_raised ? SL_LOG_WARN : SL_LOG_INFO,
+		is_raised ? "index.alarm" : "index.relieved");
+	switch (alarm) {
+	case SL_INDEX_ALARM_MAP:
+		sl_log_word(&l, "what", "map");
+		sl_log_percent(&l, "index", w->used_share);
+		if (is_raised)
+			sl_log_str(&l, "note", "raise index.map_size and restart");
+		break;
+	case SL_INDEX_ALARM_READER:
+		sl_log_word(&l, "what", "reader");
+		sl_log_fmt(&l, "oldest_reader", "%" PRIu64 "s", w->reader_ms / 1000);
+		sl_log_uint(&l, "reader_lag", w->reader_lag);
+		if (is_raised)
+			sl_log_str(&l, "note",
+				"another process reads the index and keeps its free "
+				"pages from being used");
+		break;
+	case SL_INDEX_ALARM_N:
+		break;
+	}
+	sl_log_end(&l);
+}
+
 void sl_main_news_rebuild(void *arg, const struct sl_rebuild_report *r)
 {
 	struct sl_main_news *n = arg;
@@ -78,6 +107,7 @@ struct sl_storage_news sl_main_news(struct sl_main_news *n)
 		.on_thread = sl_seal_thread,
 		.on_evicted = on_evicted,
 		.on_stuck = on_stuck,
+		.on_index_alarm = on_index_alarm,
 		.arg = n,
 	};
 }

@@ -154,6 +154,8 @@ struct sl_index_snapshot {
 	uint32_t readers_max;   /* reader slots */
 	uint32_t readers_used;  /* slots taken, also by other processes */
 	uint64_t readers_stale; /* slots of dead processes cleared since open */
+	uint64_t reader_commit; /* the commit that the oldest reader is at; 0 = nobody reads... */
+	uint64_t last_commit;   /* ...and the last one, both when they were last counted */
 	uint64_t reserved;      /* objects that hold a reservation now */
 	uint64_t room;          /* objects that may hold one */
 };
@@ -304,8 +306,8 @@ SL_MUST static inline enum sl_status sl_index_drop_tombstone(
 	return sl_index_drop_tombstones(ix, &seq, 1, diag);
 }
 
-/* Frees reader slots of processes that died; at start and on a timer. Renews the page counts of the
- * snapshot. */
+/* Frees reader slots of processes that died; at start and on a timer. Renews what the snapshot says of
+ * readers and pages. */
 SL_MUST static inline enum sl_status sl_index_clear_stale(struct sl_index *ix, struct sl_diag *diag)
 {
 	return ix->ops->clear_stale(ix, diag);

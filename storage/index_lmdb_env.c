@@ -418,16 +418,24 @@ static int count_free_pages(struct sl_index_lmdb *ix, uint64_t *out)
 	return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
-static uint32_t count_reader(const char *line, uint32_t n)
-{
-	/* One line for each slot taken, after a title; "(no active readers)" has no digit. */
-	return line[strspn(line, " ")] >= '0' && line[strspn(line, " ")] <= '9' ? n + 1 : n;
-}
+/* What the table of readers says. */
+struct readers {
+	uint32_t used;
+	uint64_t oldest; /* transaction; 0 = none is open */
+};
 
+/* "pid thread txnid" for each slot taken, after a title; "-" is a reader between two transactions. */
 static int on_reader_line(const char *line, void *arg)
 {
-	uint32_t *n = arg;
-	*n = count_reader(line, *n);
+	struct readers *r = arg;
+	long pid;
+	char thread[32], at[32];
+	if (sscanf(line, "%ld %31s %31s", &pid, thread, at) != 3)
+		return 0;
+	r->used++;
+	uint64_t txnid = strtoull(at, NULL, 10);
+	if (txnid > 0 && (r->oldest == 0 || txnid < r->oldest))
+		r->oldest = txnid;
 	return 0;
 }
 
@@ -468,15 +476,20 @@ enum sl_status sl_index_lmdb_clear_stale(struct sl_index *base, struct sl_diag *
 {
 	struct sl_index_lmdb *ix = sl_index_lmdb_of(base);
 	int dead = 0;
-	uint32_t used = 0;
+	struct readers readers = {0};
+	MDB_envinfo info;
 	int rc = mdb_reader_check(ix->env, &dead);
-	if (rc == 0 && mdb_reader_list(ix->env, on_reader_line, &used) < 0)
+	if (rc == 0)
+		rc = mdb_env_info(ix->env, &info);
+	if (rc == 0 && mdb_reader_list(ix->env, on_reader_line, &readers) < 0)
 		rc = EIO;
 	if (rc != 0)
 		return sl_index_lmdb_error(rc, "lmdb/readers", diag);
 	pthread_mutex_lock(&ix->snapshot_lock);
 	ix->snapshot.readers_stale += (uint64_t)(dead > 0 ? dead : 0);
-	ix->snapshot.readers_used = used;
+	ix->snapshot.readers_used = readers.used;
+	ix->snapshot.reader_commit = readers.oldest;
+	ix->snapshot.last_commit = info.me_last_txnid;
 	pthread_mutex_unlock(&ix->snapshot_lock);
 	return sl_index_lmdb_publish(ix, true, diag);
 }

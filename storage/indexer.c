@@ -33,6 +33,7 @@ struct sl_indexer {
 	bool is_hurried;          /* the next batch does not wait for company */
 	bool is_stopping;
 	bool has_errand; /* the errand is to be run */
+	bool is_untidy;  /* the index is to be tidied */
 	enum sl_errand (*errand)(void *arg);
 	void *errand_arg;
 	struct sl_indexer_stats stats;
@@ -73,7 +74,7 @@ static bool is_due(struct sl_indexer *ix, uint64_t *due)
 static bool wait_for_work(struct sl_indexer *ix)
 {
 	uint64_t due;
-	while (!is_due(ix, &due) && !ix->has_errand) {
+	while (!is_due(ix, &due) && !ix->has_errand && !ix->is_untidy) {
 		if (due != UINT64_MAX)
 			wait_until(ix, due);
 		else if (ix->is_stopping)
@@ -234,6 +235,19 @@ static bool run_errand(struct sl_indexer *ix)
 	return e != SL_ERRAND_FAILED;
 }
 
+/* False: the thread must stop working. */
+static bool tidy(struct sl_indexer *ix)
+{
+	struct sl_diag d = {0};
+	if (sl_index_clear_stale(ix->deps.index, &d) != SL_OK) {
+		sl_latch_fail(ix->deps.latch, &d);
+		return false;
+	}
+	if (ix->deps.on_tidied != NULL)
+		ix->deps.on_tidied(ix->deps.arg);
+	return true;
+}
+
 static void *thread_main(void *arg)
 {
 	struct sl_indexer *ix = arg;
@@ -244,12 +258,14 @@ static void *thread_main(void *arg)
 		pthread_mutex_lock(&ix->lock);
 		bool has_work = wait_for_work(ix);
 		bool has_errand = ix->has_errand && !ix->is_stopping;
+		bool is_untidy = ix->is_untidy && !ix->is_stopping;
 		size_t n = is_due(ix, &due) ? take(ix) : 0;
-		ix->has_errand = false;
+		ix->has_errand = ix->is_untidy = false;
 		pthread_mutex_unlock(&ix->lock);
 		if (!has_work || sl_latch_is_failed(ix->deps.latch))
 			break;
-		if ((n > 0 && !work(ix, n)) || (has_errand && !run_errand(ix)))
+		if ((n > 0 && !work(ix, n)) || (has_errand && !run_errand(ix)) ||
+			(is_untidy && !tidy(ix)))
 			break;
 	}
 	pthread_mutex_lock(&ix->lock);
@@ -288,6 +304,14 @@ void sl_indexer_wake(struct sl_indexer *ix)
 	pthread_mutex_lock(&ix->lock);
 	sl_assert(ix->errand != NULL);
 	ix->has_errand = true;
+	pthread_cond_signal(&ix->wake);
+	pthread_mutex_unlock(&ix->lock);
+}
+
+void sl_indexer_tidy(struct sl_indexer *ix)
+{
+	pthread_mutex_lock(&ix->lock);
+	ix->is_untidy = true;
 	pthread_cond_signal(&ix->wake);
 	pthread_mutex_unlock(&ix->lock);
 }

@@ -32,6 +32,7 @@ struct sl_indexer_deps {
 	/* A study, series or patient row disagrees with a record: attribute bits, no values. Called on
 	 * the indexer thread; may be NULL. */
 	void (*on_conflict)(void *arg, const struct sl_record *r, uint32_t attributes);
+	void (*on_tidied)(void *arg); /* after each sl_indexer_tidy(), likewise */
 	void *arg;
 };
 
@@ -66,6 +67,10 @@ void sl_indexer_push(struct sl_indexer *ix, struct sl_pending_entry *e);
 void sl_indexer_set_errand(struct sl_indexer *ix, enum sl_errand (*errand)(void *arg), void *arg);
 /* Has the errand run soon. Any thread; never blocks for long. */
 void sl_indexer_wake(struct sl_indexer *ix);
+
+/* Has readers counted and those of dead processes cleared soon (sl_index_clear_stale). Any thread; never
+ * blocks for long. */
+void sl_indexer_tidy(struct sl_indexer *ix);
 
 /* Waits until everything pushed before the call is committed ("a query sees every object acknowledged
  * before it arrived"). Blocks: disk threads only. SL_E_FULL when the index cannot take it now. */

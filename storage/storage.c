@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#define WATCH_PERIOD_MS 60000 /* the index's readers and pages are counted */
+
 size_t sl_storage_memory(const struct sl_storage_conf *conf)
 {
 	return sl_pending_memory(SL_PENDING_DEFAULT) +
@@ -74,6 +76,42 @@ static void look_at_disk(void *arg)
 	sl_evict_wake(s->evict);
 }
 
+/* The indexer has counted readers and pages. */
+static void on_tidied(void *arg)
+{
+	struct sl_storage *s = arg;
+	struct sl_index_snapshot snap;
+	sl_index_snapshot(s->index, &snap);
+	pthread_mutex_lock(&s->watch_lock);
+	unsigned changed = sl_index_watch_look(&s->watch, &snap, sl_env_now_ns(s->env));
+	struct sl_index_watch now = s->watch;
+	pthread_mutex_unlock(&s->watch_lock);
+	for (unsigned a = 0; a < SL_INDEX_ALARM_N; a++)
+		if ((changed & 1u << a) != 0 && s->news.on_index_alarm != NULL)
+			s->news.on_index_alarm(s->news.arg, (enum sl_index_alarm)a, &now);
+}
+
+static void on_conflict(void *arg, const struct sl_record *r, uint32_t attributes)
+{
+	struct sl_storage *s = arg;
+	if (s->news.on_conflict != NULL)
+		s->news.on_conflict(s->news.arg, r, attributes);
+}
+
+static void watch_index(void *arg)
+{
+	struct sl_storage *s = arg;
+	sl_indexer_tidy(s->indexer);
+}
+
+struct sl_index_watch sl_storage_watch(struct sl_storage *s)
+{
+	pthread_mutex_lock(&s->watch_lock);
+	struct sl_index_watch w = s->watch;
+	pthread_mutex_unlock(&s->watch_lock);
+	return w;
+}
+
 static void on_freed(void *arg)
 {
 	struct sl_storage *s = arg;
@@ -97,8 +135,9 @@ static enum sl_status start_threads(struct sl_storage *s, const struct sl_storag
 		.store = s->store,
 		.pending = s->pending,
 		.latch = &s->latch,
-		.on_conflict = news->on_conflict,
-		.arg = news->arg,
+		.on_conflict = on_conflict,
+		.on_tidied = on_tidied,
+		.arg = s,
 	};
 	/* Not sealed: LMDB allocates on this thread (a named exemption). */
 	return sl_indexer_start(&s->indexer, &conf->indexer, &deps, NULL, NULL, d);
@@ -143,6 +182,7 @@ static enum sl_status start_evicting(struct sl_storage *s, const struct sl_stora
 	};
 	const struct sl_keeper_duty duties[] = {
 		{look_at_disk, s, SL_WATER_PERIOD_MS},
+		{watch_index, s, WATCH_PERIOD_MS},
 	};
 	enum sl_status st = sl_evict_open(&s->evict, &conf->evict, &deps, d);
 	if (st == SL_OK)
@@ -162,7 +202,8 @@ enum sl_status sl_storage_open(struct sl_storage *s, const struct sl_storage_con
 		.is_durable = conf->is_durable,
 		.env = env,
 	};
-	*s = (struct sl_storage){0};
+	*s = (struct sl_storage){.news = *news, .env = env};
+	pthread_mutex_init(&s->watch_lock, NULL);
 	sl_latch_init(&s->latch, news->on_fail, news->arg);
 	enum sl_status st = sl_root_open(conf->root, &opts, &s->root, d);
 	s->is_root_open = st == SL_OK;
@@ -196,6 +237,7 @@ void sl_storage_configure(struct sl_storage *s, const struct sl_storage_conf *co
 	sl_water_configure(s->water, &conf->water);
 	sl_ingest_configure(s->ingest, &conf->ingest);
 	sl_evict_configure(s->evict, &conf->evict);
+	sl_indexer_tidy(s->indexer); /* whoever reloads may have looked in */
 }
 
 void sl_storage_close(struct sl_storage *s)
@@ -221,5 +263,6 @@ void sl_storage_close(struct sl_storage *s)
 	sl_ops_close(s->ops);
 	if (s->is_root_open)
 		sl_root_close(&s->root);
+	pthread_mutex_destroy(&s->watch_lock);
 	*s = (struct sl_storage){0};
 }

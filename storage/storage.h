@@ -11,6 +11,7 @@
 
 #include "storage/evict.h"
 #include "storage/index_lmdb.h"
+#include "storage/index_watch.h"
 #include "storage/indexer.h"
 #include "storage/ingest.h"
 #include "storage/ioq.h"
@@ -45,6 +46,9 @@ struct sl_storage_news {
 	void (*on_thread)(void *arg); /* first on each thread of ours: to seal it */
 	void (*on_evicted)(void *arg, const struct sl_evict_report *r); /* evict.h; may be NULL */
 	void (*on_stuck)(void *arg, const char *why);                   /* likewise */
+	/* An alarm of the index was raised or is over; may be NULL. */
+	void (*on_index_alarm)(
+		void *arg, enum sl_index_alarm alarm, const struct sl_index_watch *w);
 	void *arg;
 };
 
@@ -67,6 +71,10 @@ struct sl_storage {
 	struct sl_rebuild_report rebuilt;
 	bool has_rebuilt;
 	bool is_root_open;
+	struct sl_storage_news news;
+	const struct sl_env *env;
+	pthread_mutex_t watch_lock; /* while it is open */
+	struct sl_index_watch watch;
 };
 
 /* Memory of the fixed tables [bytes]: part of the sum printed at start. */
@@ -78,6 +86,9 @@ SL_MUST enum sl_status sl_storage_open(struct sl_storage *s, const struct sl_sto
 
 /* What SIGHUP may change: marks and quota, what is unsound or too large, quarantine. */
 void sl_storage_configure(struct sl_storage *s, const struct sl_storage_conf *conf);
+
+/* What was last seen of the index's map and readers; a look each minute. Any thread. */
+struct sl_index_watch sl_storage_watch(struct sl_storage *s);
 
 /* All objects are done. Indexes and moves what is queued, unless the store has failed. */
 void sl_storage_close(struct sl_storage *s);
