@@ -180,7 +180,8 @@ def test_the_floor_syncs_what_it_says(tmp_path):
     assert named["fdatasync"] == named["write"] == 10 and 5 <= named["fsync"] <= 10
 
 
-@pytest.mark.parametrize("args", [[], ["/", "/"], ["--sync", "some", "/"], ["--port", "70000", "/"], ["--port", "x", "/"]])
+@pytest.mark.parametrize("args", [
+    [], ["/", "/"], ["--sync", "some", "/"], ["--port", "70000", "/"], ["--port", "x", "/"]])
 def test_wrong_words_to_the_floor_exit_2(args):
     done = subprocess.run([SLUICE_BENCH, "floor", *args], capture_output=True, text=True, timeout=60)
     assert done.returncode == 2 and "usage" in done.stderr

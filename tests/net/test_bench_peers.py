@@ -117,7 +117,8 @@ def test_a_program_that_does_not_listen_is_told_with_its_words(tmp_path):
 # ---- figures ---------------------------------------------------------------------------------------
 
 def run(receiver, number, rate, n=16, **more):
-    return {"receiver": receiver, "durable": "", "indexed": "", "associations": n, "round": number, "rate": rate,
+    return {"receiver": receiver, "durable": "", "indexed": "", "associations": n, "round": number,
+            "rate": rate, "rate_settled": rate,
             "p50_ms": 1.0, "p99_ms": 2.0, "cpu": 0.001, "bench_cpu": 0.0, "settle_ms": 0.0, "pss": None,
             "rss": None, "broken": "", **dict.fromkeys(figures.TROUBLES, 0), **more}
 
