@@ -390,6 +390,22 @@ enum sl_status sl_elem_feed(struct sl_elem *e, const uint8_t *bytes, size_t n)
 	return e->state == SL_ELEM_AT_LIMIT ? SL_E_LIMIT : SL_OK;
 }
 
+uint64_t sl_elem_pass(struct sl_elem *e, uint64_t n)
+{
+	if (sl_elem_is_done(e)) {
+		e->pos += n;
+		return n;
+	}
+	if (e->state != SL_ELEM_IN_SKIP)
+		return 0;
+	n = sl_min64(n, e->left);
+	e->pos += n;
+	e->left -= n;
+	if (e->left == 0)
+		e->state = SL_ELEM_AT_HEADER;
+	return n;
+}
+
 /* ---- the end ----------------------------------------------------------------------------------- */
 
 static void drop_head(struct sl_elem *e)

@@ -116,6 +116,11 @@ void sl_elem_init(struct sl_elem *e, const struct sl_elem_limits *limits,
  * which (TOO_DEEP is C010; TOO_MANY and TOO_LARGE are C011). */
 SL_MUST enum sl_status sl_elem_feed(struct sl_elem *e, const uint8_t *bytes, size_t n);
 
+/* Passes over up to n of the next bytes without seeing them: the same as feeding them, where their values
+ * would only have been counted (bulk data, what follows the end of interest). Returns how many; 0: the
+ * next byte must be fed. */
+SL_MUST uint64_t sl_elem_pass(struct sl_elem *e, uint64_t n);
+
 /* True once nothing that follows can change the outcome: the bytes are only counted. */
 bool sl_elem_is_done(const struct sl_elem *e);
 

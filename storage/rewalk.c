@@ -7,6 +7,8 @@
 #include "core/registry.h"
 #include "storage/inflate.h"
 
+#define FIRST_PIECE (8 * SL_KIB) /* most headers end within; then twice as much each time */
+
 enum sl_elem_encoding sl_rewalk_encoding(
 	const struct sl_uid *transfer_syntax_uid, bool *is_deflated)
 {
@@ -27,10 +29,36 @@ static enum sl_status feed(struct sl_rewalk *w, struct sl_inflate *inf, bool has
 	return sl_elem_feed(&w->elem, w->scratch, n);
 }
 
-/* True when nothing that the index keeps can come any more. */
-static bool is_past_index(const struct sl_elem *e)
+/* Reads and walks the data set. What the walker would only count is not read, unless the digest wants
+ * it: pixels most of all. Attributes may stand behind them, so that is not the end. */
+static enum sl_status walk(struct sl_rewalk *w, struct sl_store *store,
+	struct sl_store_reader *reader, struct sl_inflate *inf, bool checks_digest,
+	struct sl_diag *d)
 {
-	return e->has_pixels;
+	size_t piece = checks_digest ? w->scratch_len : sl_min(w->scratch_len, FIRST_PIECE);
+	for (uint64_t off = 0; off < reader->dataset_len;) {
+		uint64_t left = reader->dataset_len - off;
+		size_t got = 0;
+		if (!checks_digest && inf == NULL && (got = sl_elem_pass(&w->elem, left)) > 0) {
+			off += got;
+			if (got > piece)
+				piece = sl_min(piece, FIRST_PIECE);
+			continue;
+		}
+		if (!checks_digest && sl_elem_is_done(&w->elem))
+			break;
+		enum sl_status st = store->ops->read(
+			reader, off, w->scratch, (size_t)sl_min64(piece, left), &got, d);
+		if (st == SL_OK && got == 0)
+			st = sl_fail(d, SL_E_CORRUPT, 0, "store/read", "file ends early");
+		if (st != SL_OK)
+			return st;
+		/* Past a limit at ingest it would not have been kept; limits may be lower now. */
+		(void)feed(w, inf, checks_digest, got);
+		off += got;
+		piece = sl_min(2 * piece, w->scratch_len);
+	}
+	return SL_OK;
 }
 
 enum sl_status sl_rewalk_file(struct sl_rewalk *w, struct sl_store *store,
@@ -39,7 +67,7 @@ enum sl_status sl_rewalk_file(struct sl_rewalk *w, struct sl_store *store,
 {
 	const struct sl_p10 *p10 = &reader->p10;
 	bool is_deflated;
-	enum sl_status st = SL_OK;
+	enum sl_status st;
 	sl_record_init(out);
 	enum sl_elem_encoding encoding =
 		sl_rewalk_encoding(&p10->transfer_syntax_uid, &is_deflated);
@@ -47,19 +75,9 @@ enum sl_status sl_rewalk_file(struct sl_rewalk *w, struct sl_store *store,
 	struct sl_inflate *inf =
 		is_deflated ? sl_inflate_init(w->inflate_memory, w->inflate_max) : NULL;
 	sl_digest_init(&w->digest);
-	for (uint64_t off = 0; off < reader->dataset_len;) {
-		size_t got = 0;
-		st = store->ops->read(reader, off, w->scratch, w->scratch_len, &got, d);
-		if (st == SL_OK && got == 0)
-			st = sl_fail(d, SL_E_CORRUPT, 0, "store/read", "file ends early");
-		if (st != SL_OK)
-			return st;
-		/* Past a limit at ingest it would not have been kept; limits may be lower now. */
-		(void)feed(w, inf, checks_digest, got);
-		off += got;
-		if (!checks_digest && is_past_index(&w->elem))
-			break;
-	}
+	st = walk(w, store, reader, inf, checks_digest, d);
+	if (st != SL_OK)
+		return st;
 	if (checks_digest) {
 		uint8_t digest[SL_DIGEST_LEN];
 		sl_digest_end(&w->digest, digest);

@@ -21,7 +21,7 @@ struct sl_rewalk {
 };
 
 /* Fills *out from the opened file. checks_digest: reads all of it and compares with the header;
- * otherwise reads just as far as the indexed attributes reach.
+ * otherwise reads only what the walker looks at: values that it counts, pixels, are left out.
  * SL_OK, also for an unsound object (its flag is set as it was at ingest); SL_E_CORRUPT when digest,
  * length or UIDs disagree; SL_E_IO. */
 SL_MUST enum sl_status sl_rewalk_file(struct sl_rewalk *w, struct sl_store *store,

@@ -1,5 +1,6 @@
 /* A data set as a test writes it: element by element, right or wrong, in any encoding; and the walk over
- * it whole, byte by byte and cut at every position, which must all give the same.
+ * it whole, byte by byte, cut at every position and passing over what need not be seen, which must all
+ * give the same.
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
@@ -161,6 +162,20 @@ static inline void walk_same(const struct walk *a, const struct walk *b)
 	assert_memory_equal(a->r.text, b->r.text, a->r.text_len);
 }
 
+/* As whoever reads a file again: in pieces, passing over what need not be seen. */
+static inline void walk_passing(struct walk *w, const uint8_t *b, size_t n, size_t piece)
+{
+	for (size_t at = 0; at < n;) {
+		size_t step = (size_t)sl_elem_pass(&w->e, n - at);
+		if (step == 0) {
+			step = sl_min(piece, n - at);
+			walk_feed(w, b + at, step);
+		}
+		at += step;
+	}
+	w->st = sl_elem_end(&w->e);
+}
+
 /* Walks n bytes whole, byte by byte and cut in two at every position; returns the first. */
 static inline struct walk *walk_bytes(const uint8_t *b, size_t n, enum sl_elem_encoding encoding,
 	const struct sl_elem_limits *limits)
@@ -176,6 +191,12 @@ static inline struct walk *walk_bytes(const uint8_t *b, size_t n, enum sl_elem_e
 		walk_feed(&w, b + i, 1);
 	w.st = sl_elem_end(&w.e);
 	walk_same(&whole, &w);
+
+	for (size_t piece = 1; piece <= 64; piece *= 4) {
+		walk_begin(&w, encoding, limits);
+		walk_passing(&w, b, n, piece);
+		walk_same(&whole, &w);
+	}
 
 	size_t step = n / CUTS + 1;
 	for (size_t cut = 0; cut <= n; cut += step) {
