@@ -389,6 +389,10 @@ void sl_text_to_utf8(struct sl_wbuf *out, const char *bytes, size_t n, enum sl_t
 {
 	struct sl_cur in = sl_cur_of(bytes, n);
 	struct shift now = {charset->g0, charset->g1};
+	if (sl_text_is_plain(bytes, n) && n <= out->cap - out->len) {
+		sl_wbuf_put(out, bytes, n);
+		return;
+	}
 	while (sl_cur_left(&in) > 0 && !out->bad) {
 		switch (charset->coding) {
 		case SL_TEXT_SILENT:

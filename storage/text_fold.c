@@ -3,7 +3,8 @@
  * A value becomes an array of code points on the stack: compatible forms decomposed and lower case, as
  * utf8proc does it character by character; marks that are accents dropped, the others in canonical
  * order; then spaces and name components tidied, then composed again, so that hangul and voiced kana
- * are whole. Nothing allocates. SPDX-License-Identifier: Apache-2.0 */
+ * are whole. Nothing allocates. Most text is ASCII, and needs none of that but lower case.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "storage/text.h"
 
 #include <utf8proc.h>
@@ -16,6 +17,7 @@ enum {
 
 struct folded {
 	size_t n;
+	bool is_ascii; /* so far: composing changes nothing */
 	int32_t at[CHARS_MAX];
 };
 
@@ -93,6 +95,14 @@ static bool add(struct folded *f, int32_t cp)
 	return true;
 }
 
+/* What decomposing, lumping and case folding come to for one ASCII character. */
+static int32_t fold_ascii(uint8_t c)
+{
+	if (c < 0x20 || c == 0x7F)
+		return ' ';
+	return c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c;
+}
+
 static void decompose(struct folded *f, const char *utf8, size_t n)
 {
 	static const utf8proc_option_t options = UTF8PROC_COMPAT | UTF8PROC_DECOMPOSE |
@@ -100,8 +110,16 @@ static void decompose(struct folded *f, const char *utf8, size_t n)
 						 UTF8PROC_LUMP;
 	const uint8_t *s = (const uint8_t *)utf8;
 	f->n = 0;
+	f->is_ascii = true;
 	for (size_t i = 0; i < n;) {
 		int32_t cp, many[ONE_MAX];
+		if (s[i] < 0x80) {
+			if (f->n == CHARS_MAX)
+				return;
+			f->at[f->n++] = fold_ascii(s[i++]);
+			continue;
+		}
+		f->is_ascii = false;
 		int last_boundclass = 0;
 		utf8proc_ssize_t took =
 			utf8proc_iterate(s + i, (utf8proc_ssize_t)sl_min(n - i, 4), &cp);
@@ -153,8 +171,9 @@ static void tidy(struct folded *f, bool caret)
 static void write_out(struct sl_wbuf *out, struct folded *f, bool caret)
 {
 	size_t start = out->len;
-	utf8proc_ssize_t n = utf8proc_normalize_utf32(
-		f->at, (utf8proc_ssize_t)f->n, UTF8PROC_COMPOSE | UTF8PROC_STABLE);
+	utf8proc_ssize_t n = (utf8proc_ssize_t)f->n;
+	if (!f->is_ascii)
+		n = utf8proc_normalize_utf32(f->at, n, UTF8PROC_COMPOSE | UTF8PROC_STABLE);
 	sl_assert(n >= 0 && (size_t)n <= f->n);
 	for (utf8proc_ssize_t i = 0; i < n; i++) {
 		uint8_t bytes[4];
