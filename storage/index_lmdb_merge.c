@@ -155,10 +155,16 @@ enum sl_status sl_index_lmdb_merge(struct sl_index_txn *t, struct sl_index_lmdb_
 	enum sl_status st = SL_OK;
 	if (r->study_instance_uid.len > 0) {
 		uint32_t found = 0;
+		bool had_date = b->study.text.len[SL_ATTR_STUDY_DATE] > 0;
 		st = merge(t, b, r, SL_LEVEL_STUDY, &b->study.text, &b->is_study_dirty, &found);
 		if (found != 0)
 			mark_conflict(t, &b->study.flags, &b->is_study_dirty);
 		*conflicts |= found;
+		/* Its series have keys with the date: the one at hand, and those before it. */
+		if (!had_date && b->study.text.len[SL_ATTR_STUDY_DATE] > 0) {
+			b->is_new[SL_LEVEL_SERIES] = true;
+			b->is_date_late = b->study.series_n > 1;
+		}
 		if (st == SL_OK)
 			st = merge_patient(t, b, r, conflicts);
 	}

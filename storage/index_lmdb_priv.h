@@ -4,6 +4,7 @@
  *   index_lmdb_env.c     the environment: file system, folder, lock, schema, page counts
  *   index_lmdb_rows.c    rows in and out of the trees, the dictionary, texts in UTF-8
  *   index_lmdb_write.c   batches of records
+ *   index_lmdb_order.c   the order in which they are put
  *   index_lmdb_merge.c   what they say of patient, study and series
  *   index_lmdb_version.c which version of a UID is current
  *   index_lmdb_remove.c  removals and tombstones
@@ -53,11 +54,14 @@ enum sl_index_lmdb_tree {
 
 /* What one batch works on; allocated at open, lives between begin and end of a put. */
 struct sl_index_lmdb_batch {
-	uint32_t *order; /* indices of records, sorted by study, series, seq; batch_max of them */
+	uint32_t *order, *group; /* indices of records, in the order in which they are put; of each, the
+				  * first of those that may share rows with it; batch_max of them */
+	uint64_t *patient_id;    /* of each, what stands for its study's patient; likewise */
 	bool has_study, has_series;                             /* the rows below are loaded... */
 	bool is_patient_dirty, is_study_dirty, is_series_dirty; /* ...and differ from the tree's */
 	uint64_t study_no, series_no;
 	bool is_new[SL_LEVEL_INSTANCE];      /* by level: values came in that may have keys */
+	bool is_date_late;                   /* the study's date came after a series was made */
 	uint64_t arrival;                    /* the study's key in SL_TREE_ARRIVAL; 0 = none yet */
 	struct sl_index_row_patient patient; /* of the study's patient number */
 	struct sl_index_row_study study;
@@ -217,6 +221,10 @@ void sl_index_lmdb_patient_key(struct sl_wbuf *w, const struct sl_record *r, uin
  * them: only a value of a level that has a UID can disagree. */
 SL_MUST enum sl_status sl_index_lmdb_merge(struct sl_index_txn *t, struct sl_index_lmdb_batch *b,
 	const struct sl_record *r, uint32_t *conflicts);
+
+/* ---- index_lmdb_order.c: fills b->order for n records */
+SL_MUST enum sl_status sl_index_lmdb_order(struct sl_index_txn *t, struct sl_index_lmdb_batch *b,
+	size_t n, const struct sl_record *const *records);
 
 /* ---- index_lmdb_version.c */
 

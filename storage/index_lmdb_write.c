@@ -1,61 +1,13 @@
 /* Batches of records: one transaction, rows of a study touched once.
  *
- * Happy path: records are sorted by study, series and seq, so that the rows of a study and of a
- * series are read when the first of their records comes and written when the last has gone, and so
- * that instance rows and UIDs are put in about the order of their trees. Then per record: one get (is
+ * Happy path: records are put in order (index_lmdb_order.c), so that first values are those that came first, and so that the
+ * rows of a study and of a series are mostly read once and written once. Then per record: one get (is
  * the UID there?), two puts (place, row). Another version of a UID moves what is current, if it is
  * ahead (index_lmdb_version.c).
  * What the records say of patient, study and series is merged in index_lmdb_merge.c.
  * Failure: anything but a conflict or a plain name that is taken aborts the whole batch.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "storage/index_lmdb_priv.h"
-
-/* ---- order ------------------------------------------------------------------------------------- */
-
-static int by_uid(const struct sl_uid *a, const struct sl_uid *b)
-{
-	return memcmp(a->s, b->s, sizeof(a->s));
-}
-
-/* True when record i comes before record k; never for both ways round. */
-static bool is_before(const struct sl_record *const *records, uint32_t i, uint32_t k)
-{
-	const struct sl_record *a = records[i], *b = records[k];
-	int order = by_uid(&a->study_instance_uid, &b->study_instance_uid);
-	if (order == 0)
-		order = by_uid(&a->series_instance_uid, &b->series_instance_uid);
-	if (order == 0)
-		order = (a->seq > b->seq) - (a->seq < b->seq);
-	return order != 0 ? order < 0 : i < k;
-}
-
-static void sift(uint32_t *heap, size_t at, size_t n, const struct sl_record *const *records)
-{
-	for (size_t child; (child = 2 * at + 1) < n; at = child) {
-		if (child + 1 < n && is_before(records, heap[child], heap[child + 1]))
-			child++;
-		if (!is_before(records, heap[at], heap[child]))
-			return;
-		uint32_t moved = heap[at];
-		heap[at] = heap[child];
-		heap[child] = moved;
-	}
-}
-
-/* Heapsort: glibc's qsort() allocates. */
-static void sort(uint32_t *order, size_t n, const struct sl_record *const *records)
-{
-	for (uint32_t i = 0; i < n; i++)
-		order[i] = i;
-	for (size_t i = n / 2; i > 0; i--)
-		sift(order, i - 1, n, records);
-	for (size_t end = n; end > 1; end--) {
-		uint32_t last = order[0];
-		order[0] = order[end - 1];
-		order[end - 1] = last;
-		sift(order, 0, end - 1, records);
-	}
-}
 
 /* ---- the loaded rows --------------------------------------------------------------------------- */
 
@@ -72,8 +24,7 @@ static enum sl_status leave_series(struct sl_index_txn *t, struct sl_index_lmdb_
 	return st;
 }
 
-/* The keys of values that came in. Series that were there before may lack the study's date in theirs;
- * so may those of this batch that were left before it came. */
+/* The keys of values that came in. Series that were there before the study's date lack it in theirs. */
 static enum sl_status put_new_keys(struct sl_index_txn *t, struct sl_index_lmdb_batch *b)
 {
 	struct sl_index_lmdb_keys keys = {.t = t, .what = SL_INDEX_LMDB_KEYS_PUT};
@@ -82,7 +33,7 @@ static enum sl_status put_new_keys(struct sl_index_txn *t, struct sl_index_lmdb_
 		st = sl_index_lmdb_keys_of_patient(&keys, b->study.patient, &b->patient);
 	if (st == SL_OK && b->is_new[SL_LEVEL_STUDY])
 		st = sl_index_lmdb_keys_of_study(&keys, b->study_no, &b->study);
-	if (st == SL_OK && b->is_new[SL_LEVEL_STUDY] && b->study.text.len[SL_ATTR_STUDY_DATE] > 0)
+	if (st == SL_OK && b->is_date_late)
 		st = sl_index_lmdb_keys_below(&keys, b->study_no, &b->study);
 	return st;
 }
@@ -100,7 +51,7 @@ static enum sl_status leave_study(struct sl_index_txn *t, struct sl_index_lmdb_b
 	if (st == SL_OK && b->has_study)
 		st = put_new_keys(t, b);
 	b->has_study = b->is_study_dirty = b->is_patient_dirty = false;
-	b->is_new[SL_LEVEL_STUDY] = b->is_new[SL_LEVEL_PATIENT] = false;
+	b->is_new[SL_LEVEL_STUDY] = b->is_new[SL_LEVEL_PATIENT] = b->is_date_late = false;
 	return st;
 }
 
@@ -396,13 +347,14 @@ enum sl_status sl_index_lmdb_put_batch(struct sl_index *base,
 	sl_assert(n <= ix->batch_max);
 	if (n == 0)
 		return SL_OK;
-	sort(b->order, n, records);
 	enum sl_status st = sl_index_lmdb_begin(ix, &t, diag);
 	if (st != SL_OK)
 		return st;
+	st = sl_index_lmdb_order(&t, b, n, records);
 	b->has_study = b->has_series = false;
 	b->is_patient_dirty = b->is_study_dirty = b->is_series_dirty = false;
 	memset(b->is_new, 0, sizeof(b->is_new));
+	b->is_date_late = false;
 	/* Numbers given in a transaction that was aborted were not given. */
 	b->sop_class = b->transfer_syntax = (struct sl_uid){0};
 	b->sop_class_no = b->transfer_syntax_no = b->charset_no = 0;

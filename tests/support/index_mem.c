@@ -293,14 +293,11 @@ static size_t live_instances(struct index_mem *m)
 	return n;
 }
 
-static int by_study_series_seq(const void *pa, const void *pb)
+static int by_seq(const void *pa, const void *pb)
 {
 	const struct sl_record *a = *(const struct sl_record *const *)pa;
 	const struct sl_record *b = *(const struct sl_record *const *)pb;
-	int order = memcmp(&a->study_instance_uid.s, &b->study_instance_uid.s, SL_UID_MAX);
-	if (order == 0)
-		order = memcmp(&a->series_instance_uid.s, &b->series_instance_uid.s, SL_UID_MAX);
-	return order != 0 ? order : (a->seq > b->seq) - (a->seq < b->seq);
+	return (a->seq > b->seq) - (a->seq < b->seq);
 }
 
 static enum sl_status put_batch(struct sl_index *base, const struct sl_record *const *records,
@@ -315,7 +312,7 @@ static enum sl_status put_batch(struct sl_index *base, const struct sl_record *c
 	sl_assert(sorted != NULL);
 	if (n > 0)
 		memcpy(sorted, records, n * sizeof(*sorted));
-	qsort(sorted, n, sizeof(*sorted), by_study_series_seq);
+	qsort(sorted, n, sizeof(*sorted), by_seq);
 	for (size_t i = 0; i < n && st == SL_OK; i++) {
 		size_t at = 0;
 		while (records[at] != sorted[i])
