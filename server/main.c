@@ -25,6 +25,7 @@
 #include "server/main_conf.h"
 #include "server/main_news.h"
 #include "server/main_orders.h"
+#include "server/main_work.h"
 #include "server/seal.h"
 
 enum { EXIT_CLEAN = 0, EXIT_RUN = 1, EXIT_USAGE = 2, EXIT_STORAGE = 70 };
@@ -368,6 +369,10 @@ int main(int argc, char **argv)
 	sl_main_conf_fill(&n->main_conf, &n->conf, &sl_env_system);
 	if (sl_main_is_order(mode)) {
 		code = sl_main_order(mode, &n->args, &n->main_conf.storage);
+		goto out;
+	}
+	if (mode == SL_MAIN_REBUILD_INDEX || mode == SL_MAIN_VERIFY) {
+		code = sl_main_work(mode, &n->args, &n->main_conf.storage);
 		goto out;
 	}
 	if (mode != SL_MAIN_RUN) {

@@ -10,6 +10,9 @@ struct sl_index_lmdb_options {
 	uint32_t readers;   /* sl_index_open_reader() calls to allow */
 	uint32_t batch_max; /* records of one sl_index_put_batch() */
 	bool create;        /* make an empty index where there is none */
+	bool is_draft; /* nothing is durable until sl_index_lmdb_finish(): for an index that gets its
+			* place only when it is whole (rebuild.h), never for one that is in use */
+	uint64_t next_seq; /* the least that next_seq becomes */
 };
 
 /* Opens (or makes) the index and clears stale reader slots. *out is returned owned; one per path and
@@ -25,6 +28,9 @@ struct sl_index_lmdb_options {
  * `diag` says which, in words for the operator. */
 SL_MUST enum sl_status sl_index_lmdb_open(
 	const struct sl_index_lmdb_options *options, struct sl_index **out, struct sl_diag *diag);
+
+/* Makes a draft durable. SL_E_FULL, SL_E_IO. */
+SL_MUST enum sl_status sl_index_lmdb_finish(struct sl_index *ix, struct sl_diag *diag);
 
 /* Why LMDB must not live on a file system of this statfs type, or NULL where it may: "NFS",
  * "overlay", ... */

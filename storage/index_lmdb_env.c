@@ -194,7 +194,8 @@ static enum sl_status open_env(
 	if (rc == 0)
 		rc = mdb_env_set_maxreaders(ix->env, options->readers + SPARE_READERS);
 	if (rc == 0)
-		rc = mdb_env_open(ix->env, options->path, MDB_NOTLS | MDB_NORDAHEAD, 0640);
+		rc = mdb_env_open(ix->env, options->path,
+			MDB_NOTLS | MDB_NORDAHEAD | (options->is_draft ? MDB_NOSYNC : 0), 0640);
 	if (rc == 0)
 		rc = close_on_exec(ix->env);
 	return sl_index_lmdb_error(rc, "lmdb/open", diag);
@@ -344,6 +345,10 @@ static enum sl_status open_trees(
 		st = sl_index_lmdb_error(rc, "lmdb/trees", diag);
 	if (st == SL_OK)
 		st = agree_schema(&t, exists, path);
+	if (st == SL_OK && t.state.next_seq < options->next_seq) {
+		t.state.next_seq = options->next_seq;
+		st = sl_index_lmdb_put_state(&t, &t.state);
+	}
 	if (st != SL_OK) {
 		mdb_txn_abort(t.txn);
 		return st;

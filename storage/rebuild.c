@@ -1,117 +1,140 @@
-/* The walk over archive/<hh>/<study>/<series>/<file>: four levels, four folders open, batches of rows.
+/* Reading, sorting, writing, and the rename.
+ *
+ * Reading: each thread has a walker and a lane of the sorter. Writing: batches in the order of seq, none
+ * of them synced, because until the rename nobody relies on them; then one sync of everything.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "storage/rebuild.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
+#include "storage/index_lmdb.h"
 #include "storage/inflate.h"
 #include "storage/oserr.h"
 #include "storage/path.h"
+#include "storage/rewalk.h"
+#include "storage/scan.h"
+#include "storage/sorter.h"
+#include "storage/store_fs.h"
 #include "storage/trash.h"
 
-#define BATCH    512
-#define SCRATCH  (64 * SL_KIB)
-#define LEVELS   4 /* hh, study, series, file */
-#define PROGRESS 4096
+#define BATCH   4096
+#define SCRATCH (64 * SL_KIB)
+#define MEMORY  (64 * SL_MIB)
+#define TICK_MS 1000
 
-static const char marker[] = "rebuilding";
+static const char marker[] = "rebuilding", draft[] = "new";
 
-struct rebuild {
-	const struct sl_recover_deps *deps;
-	struct sl_rebuild_report *report;
-	void (*on_progress)(void *arg, const struct sl_rebuild_report *so_far);
-	void *arg;
+/* One thread's. */
+struct lane {
 	struct sl_rewalk walk;
-	struct sl_record records[BATCH];
-	const struct sl_record *rows[BATCH];
-	struct sl_index_result results[BATCH];
-	size_t n; /* of the batch */
+	struct sl_record record;
 };
 
-/* Sets the marker or takes it away, durably. */
-static enum sl_status mark(const struct sl_root *root, bool stands, struct sl_diag *d)
+struct rebuild {
+	const struct sl_rebuild_conf *conf;
+	struct sl_store *store;
+	struct sl_sorter *sorter;
+	struct lane *lanes;
+	uint64_t begun_ns;
+	atomic_uint_fast64_t files, bad, gone; /* sums of their own: relaxed */
+	pthread_mutex_t lock;                  /* of first_bad, and who moves to trash/ */
+	char first_bad[96];
+
+	/* writing */
+	struct sl_index *index;
+	uint64_t read, put; /* records sorted, and given to the index */
+	struct sl_record *records;
+	const struct sl_record *rows[BATCH];
+	struct sl_index_result results[BATCH];
+};
+
+/* ---- what it says of itself --------------------------------------------------------------------- */
+
+static struct sl_rebuild_report report_of(
+	struct rebuild *rb, enum sl_rebuild_phase phase, unsigned permille)
 {
-	int fd = -1;
-	if (stands) {
-		fd = sl_root_openat(root->index_fd, marker, O_CREAT | O_WRONLY, 0640);
-		if (fd < 0)
-			return sl_oserr_fail(d, "index/mark");
-		close(fd);
-	} else if (unlinkat(root->index_fd, marker, 0) != 0 && errno != ENOENT) {
-		return sl_oserr_fail(d, "index/mark");
+	struct sl_rebuild_report r = {
+		.phase = phase,
+		.permille = permille,
+		.ms = (sl_env_now_ns(rb->conf->env) - rb->begun_ns) / 1000000u,
+		.files = atomic_load_explicit(&rb->files, memory_order_relaxed),
+		.bad = atomic_load_explicit(&rb->bad, memory_order_relaxed),
+		.gone = atomic_load_explicit(&rb->gone, memory_order_relaxed),
+	};
+	if (rb->index != NULL) {
+		struct sl_index_snapshot snap;
+		sl_index_snapshot(rb->index, &snap);
+		r.indexed = snap.usage.versions;
 	}
-	if (root->is_durable && fsync(root->index_fd) != 0)
-		return sl_fail(d, SL_E_SYNC, errno, "index/fsync", "%s", strerror(errno));
-	return SL_OK;
+	pthread_mutex_lock(&rb->lock);
+	memcpy(r.first_bad, rb->first_bad, sizeof(r.first_bad));
+	pthread_mutex_unlock(&rb->lock);
+	return r;
 }
 
-/* True when archive/ holds anything. */
-static bool has_files(const struct sl_root *root)
+static void tell(struct rebuild *rb, enum sl_rebuild_phase phase, unsigned permille)
 {
-	bool has_some = false;
-	struct dirent *entry;
-	int fd = openat(root->archive_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-	if (dir == NULL) {
-		if (fd >= 0)
-			close(fd);
-		return true; /* rather a rebuild too many */
-	}
-	while (!has_some && (entry = readdir(dir)) != NULL)
-		has_some = entry->d_name[0] != '.';
-	closedir(dir);
-	return has_some;
+	if (rb->conf->on_progress == NULL)
+		return;
+	const struct sl_rebuild_report r = report_of(rb, phase, permille);
+	rb->conf->on_progress(rb->conf->arg, &r);
 }
 
-enum sl_status sl_rebuild_announce(const struct sl_root *root, struct sl_diag *d)
+static void on_tick(void *arg, unsigned permille)
 {
-	return has_files(root) ? mark(root, true, d) : SL_OK;
-}
-
-bool sl_rebuild_is_due(const struct sl_root *root)
-{
-	return faccessat(root->index_fd, marker, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
-static enum sl_status flush(struct rebuild *rb, struct sl_diag *d)
-{
-	struct sl_index_snapshot before, after;
-	if (rb->n == 0)
-		return SL_OK;
-	sl_index_snapshot(rb->deps->index, &before);
-	enum sl_status st = sl_index_put_batch(rb->deps->index, rb->rows, rb->n, rb->results, d);
-	sl_index_snapshot(rb->deps->index, &after);
-	rb->report->indexed += after.usage.versions - before.usage.versions;
-	rb->n = 0;
-	return st;
+	tell(arg, SL_REBUILD_READING, permille);
 }
 
 static void count_bad(struct rebuild *rb, const char *path)
 {
-	size_t len = strlen(path), cap = sizeof(rb->report->first_bad) - 1;
-	rb->report->bad++;
-	if (rb->report->first_bad[0] == '\0')
-		snprintf(rb->report->first_bad, sizeof(rb->report->first_bad), "%s",
+	size_t len = strlen(path), cap = sizeof(rb->first_bad) - 1;
+	atomic_fetch_add_explicit(&rb->bad, 1, memory_order_relaxed);
+	pthread_mutex_lock(&rb->lock);
+	if (rb->first_bad[0] == '\0')
+		snprintf(rb->first_bad, sizeof(rb->first_bad), "%s",
 			path + (len > cap ? len - cap : 0));
+	pthread_mutex_unlock(&rb->lock);
 }
 
-/* True when the record's file is where we would put it. */
-static bool is_in_place(const struct sl_record *r, const char *path)
+/* ---- reading ------------------------------------------------------------------------------------ */
+
+static void path_of(const struct sl_record *r, struct sl_path *out)
 {
+	sl_path_instance(out, &r->study_instance_uid, &r->series_instance_uid, &r->sop_instance_uid,
+		(r->flags & SL_RECORD_PLAIN_NAME) != 0 ? 0 : r->seq);
+}
+
+/* Reads one file into the lane's record. spool_seq: of a file in spool/; 0: it is in the archive, where
+ * its UIDs put it. SL_E_CORRUPT, SL_E_IO: the file is bad, other files may not be. */
+static enum sl_status read_file(struct rebuild *rb, struct lane *l, int folder_fd, const char *name,
+	const char *path, uint64_t spool_seq, struct sl_diag *d)
+{
+	struct sl_store_reader reader;
 	struct sl_path own;
-	sl_path_instance(&own, &r->study_instance_uid, &r->series_instance_uid,
-		&r->sop_instance_uid, (r->flags & SL_RECORD_PLAIN_NAME) != 0 ? 0 : r->seq);
-	return strcmp(own.s, path) == 0;
+	enum sl_status st = sl_store_fs_open_in(&reader, folder_fd, name, d);
+	if (st != SL_OK)
+		return st;
+	/* As recovery does: a name in spool/ may be older than the bytes. */
+	bool checks_digest = spool_seq != 0 && (reader.p10.proof.flags & SL_PROOF_UNSYNCED) != 0;
+	st = sl_rewalk_file(&l->walk, rb->store, &reader, checks_digest, &l->record, d);
+	rb->store->ops->close(&reader);
+	if (st != SL_OK)
+		return st;
+	if (spool_seq != 0)
+		return l->record.seq == spool_seq ? SL_OK : SL_E_CORRUPT;
+	path_of(&l->record, &own);
+	return l->record.seq > 0 && strcmp(own.s, path) == 0 ? SL_OK : SL_E_CORRUPT;
 }
 
 /* A file whose removal was committed in the index that is lost: on its way again. */
-static enum sl_status take_out(struct rebuild *rb, const struct sl_record *r, struct sl_diag *d)
+static enum sl_status take_out(
+	struct rebuild *rb, const struct sl_record *r, struct sl_diag *d)
 {
 	const struct sl_index_tombstone tomb = {
 		.seq = r->seq,
@@ -122,134 +145,292 @@ static enum sl_status take_out(struct rebuild *rb, const struct sl_record *r, st
 		.object_seq = r->seq,
 		.is_plain_name = (r->flags & SL_RECORD_PLAIN_NAME) != 0,
 	};
-	rb->report->gone++;
-	return sl_trash_move(rb->deps->root, &tomb, 1, d);
+	atomic_fetch_add_explicit(&rb->gone, 1, memory_order_relaxed);
+	pthread_mutex_lock(&rb->lock);
+	enum sl_status st = sl_trash_move(rb->conf->root, &tomb, 1, d);
+	pthread_mutex_unlock(&rb->lock);
+	return st;
 }
 
-/* One file of the archive. */
-static enum sl_status add(struct rebuild *rb, const char *path, struct sl_diag *d)
+static enum sl_status on_file(
+	void *arg, unsigned thread, const struct sl_scan_file *f, struct sl_diag *d)
 {
-	struct sl_store_reader reader;
-	struct sl_record *r = &rb->records[rb->n];
+	struct rebuild *rb = arg;
+	struct lane *l = &rb->lanes[thread];
 	struct sl_diag why = {0};
-	rb->report->files++;
-	enum sl_status st = sl_store_fs_open_archived(rb->deps->store, &reader, path, &why);
-	if (st == SL_OK) {
-		st = sl_rewalk_file(&rb->walk, rb->deps->store, &reader, false, r, &why);
-		rb->deps->store->ops->close(&reader);
-	}
-	if (st == SL_OK && !is_in_place(r, path))
-		st = SL_E_CORRUPT;
-	if (st == SL_E_CORRUPT) {
-		count_bad(rb, path);
-		return SL_OK;
-	}
-	if (st != SL_OK)
+	atomic_fetch_add_explicit(&rb->files, 1, memory_order_relaxed);
+	enum sl_status st = read_file(rb, l, f->folder_fd, f->name, f->path, 0, &why);
+	if (st == SL_OK && rb->conf->ops != NULL && sl_ops_is_gone(rb->conf->ops, &l->record))
+		return take_out(rb, &l->record, d);
+	if (st == SL_OK)
+		return sl_sorter_add(rb->sorter, thread, &l->record, d);
+	if (st != SL_E_CORRUPT && st != SL_E_IO)
 		return sl_fail(d, st, why.errnum, why.where, "%s", why.text);
-	if (rb->deps->ops != NULL && sl_ops_is_gone(rb->deps->ops, r))
-		return take_out(rb, r, d);
-	rb->rows[rb->n++] = r;
-	if (rb->on_progress != NULL && rb->report->files % PROGRESS == 0)
-		rb->on_progress(rb->arg, rb->report);
-	return rb->n == BATCH ? flush(rb, d) : SL_OK;
+	count_bad(rb, f->path);
+	return SL_OK;
 }
 
-/* The folders open on the way down. */
-struct way {
-	DIR *dir[LEVELS];
-	size_t len[LEVELS]; /* of the path to it */
-	int depth;
-	char path[SL_PATH_MAX];
-};
-
-/* Opens the folder named by w->path (its last component `name`, in the innermost open one). */
-static enum sl_status enter(struct way *w, int parent_fd, const char *name, struct sl_diag *d)
+/* A folder that cannot be opened may hold a whole study: that is for the operator to see to first. */
+static enum sl_status on_bad(
+	void *arg, unsigned thread, const char *path, enum sl_status why, struct sl_diag *d)
 {
-	int fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-	if (dir == NULL) {
-		enum sl_status st = sl_oserr_fail(d, "archive/list");
-		if (fd >= 0)
-			close(fd);
+	(void)thread;
+	(void)d;
+	count_bad(arg, path);
+	return why == SL_E_UNSUPPORTED ? SL_OK : why;
+}
+
+static enum sl_status open_folder(int dirfd, const char *name, DIR **out, struct sl_diag *d)
+{
+	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	*out = fd >= 0 ? fdopendir(fd) : NULL;
+	if (*out != NULL)
+		return SL_OK;
+	enum sl_status st = sl_oserr_fail(d, name);
+	if (fd >= 0)
+		close(fd);
+	return st;
+}
+
+/* What came last. What is not sound there is left to recovery, which sets it aside. */
+static enum sl_status read_spool(struct rebuild *rb, struct sl_diag *d)
+{
+	struct dirent *entry;
+	uint64_t seq;
+	DIR *dir;
+	enum sl_status st = open_folder(rb->conf->root->root_fd, SL_PATH_SPOOL, &dir, d);
+	if (st != SL_OK)
 		return st;
+	while (st == SL_OK && (entry = readdir(dir)) != NULL) {
+		struct lane *l = &rb->lanes[0];
+		struct sl_diag why = {0};
+		if (!sl_path_spool_seq(entry->d_name, &seq) || seq == 0)
+			continue;
+		st = read_file(rb, l, dirfd(dir), entry->d_name, entry->d_name, seq, &why);
+		if (st == SL_OK) {
+			atomic_fetch_add_explicit(&rb->files, 1, memory_order_relaxed);
+			st = sl_sorter_add(rb->sorter, 0, &l->record, d);
+		} else if (st == SL_E_CORRUPT || st == SL_E_IO) {
+			st = SL_OK;
+		} else {
+			st = sl_fail(d, st, why.errnum, why.where, "%s", why.text);
+		}
 	}
-	w->dir[w->depth] = dir;
-	w->len[w->depth] = strlen(w->path);
-	w->depth++;
+	closedir(dir);
+	return st;
+}
+
+/* Above every seq that a name in quarantine/ has, so that none is given twice. */
+static enum sl_status seq_after_quarantine(
+	const struct sl_root *root, uint64_t *next, struct sl_diag *d)
+{
+	struct dirent *entry;
+	struct sl_diag none = {0};
+	uint64_t seq;
+	DIR *dir;
+	enum sl_status st = open_folder(root->root_fd, SL_PATH_QUARANTINE, &dir, &none);
+	if (st == SL_E_NOTFOUND)
+		return SL_OK;
+	if (st != SL_OK)
+		return sl_fail(d, st, none.errnum, none.where, "%s", none.text);
+	while ((entry = readdir(dir)) != NULL)
+		if (sl_path_spool_seq(entry->d_name, &seq) && seq < UINT64_MAX)
+			*next = sl_max64(*next, seq + 1);
+	closedir(dir);
 	return SL_OK;
 }
 
-/* The next step of the walk: a file, a folder to enter, or the end of one. */
-static enum sl_status step(struct rebuild *rb, struct way *w, struct sl_diag *d)
+static enum sl_status read_all(struct rebuild *rb, struct sl_diag *d)
 {
-	DIR *dir = w->dir[w->depth - 1];
-	size_t len = w->len[w->depth - 1];
-	errno = 0;
-	struct dirent *entry = readdir(dir);
-	if (entry == NULL && errno != 0)
-		return sl_oserr_fail(d, "archive/list");
-	if (entry == NULL) {
-		closedir(dir);
-		w->depth--;
-		return SL_OK;
+	const struct sl_scan_conf scan = {
+		.threads = rb->conf->threads,
+		.on_file = on_file,
+		.on_bad = on_bad,
+		.on_tick = on_tick,
+		.tick_ms = TICK_MS,
+		.arg = rb,
+	};
+	enum sl_status st = sl_scan_archive(rb->conf->root, &scan, d);
+	if (st == SL_OK)
+		st = read_spool(rb, d);
+	return st == SL_OK ? sl_sorter_sort(rb->sorter, d) : st;
+}
+
+/* ---- writing ------------------------------------------------------------------------------------ */
+
+static enum sl_status flush(struct rebuild *rb, size_t n, struct sl_diag *d)
+{
+	enum sl_status st = sl_index_put_batch(rb->index, rb->rows, n, rb->results, d);
+	for (size_t i = 0; st == SL_OK && i < n; i++) {
+		struct sl_path path;
+		path_of(rb->rows[i], &path);
+		if (rb->results[i].status != SL_OK) /* two files say they are the first of a UID */
+			count_bad(rb, path.s);
 	}
-	if (entry->d_name[0] == '.')
-		return SL_OK;
-	size_t n = strlen(entry->d_name), slash = len > 0;
-	if (len + slash + n >= sizeof(w->path)) {
-		count_bad(rb, entry->d_name);
-		return SL_OK;
+	rb->put += n;
+	return st;
+}
+
+static enum sl_status write_all(struct rebuild *rb, struct sl_diag *d)
+{
+	uint64_t told_ns = sl_env_now_ns(rb->conf->env);
+	size_t n = 0;
+	enum sl_status st;
+	rb->read = sl_sorter_count(rb->sorter);
+	while ((st = sl_sorter_next(rb->sorter, &rb->records[n], d)) == SL_OK) {
+		rb->rows[n] = &rb->records[n];
+		if (++n < BATCH)
+			continue;
+		st = flush(rb, n, d);
+		n = 0;
+		if (st != SL_OK)
+			return st;
+		if (sl_env_now_ns(rb->conf->env) - told_ns > TICK_MS * 1000000ull) {
+			tell(rb, SL_REBUILD_WRITING, (unsigned)(rb->put * 1000 / rb->read));
+			told_ns = sl_env_now_ns(rb->conf->env);
+		}
 	}
-	if (slash)
-		w->path[len] = '/';
-	memcpy(w->path + len + slash, entry->d_name, n + 1);
-	if (w->depth == LEVELS)
-		return add(rb, w->path, d);
-	if (entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN)
-		return enter(w, dirfd(dir), entry->d_name, d);
-	count_bad(rb, w->path);
+	if (st == SL_END)
+		st = n > 0 ? flush(rb, n, d) : SL_OK;
+	return st == SL_OK ? sl_index_lmdb_finish(rb->index, d) : st;
+}
+
+static enum sl_status open_draft(struct rebuild *rb, struct sl_diag *d)
+{
+	const struct sl_root *root = rb->conf->root;
+	char path[SL_ROOT_PATH_MAX + sizeof(draft) + 1];
+	snprintf(path, sizeof(path), "%s/%s", root->index_path, draft);
+	struct sl_index_lmdb_options options = {
+		.path = path,
+		.map_size = rb->conf->map_size,
+		.readers = 1,
+		.batch_max = BATCH,
+		.create = true,
+		.is_draft = true,
+		.next_seq = rb->conf->next_seq,
+	};
+	enum sl_status st = seq_after_quarantine(root, &options.next_seq, d);
+	return st == SL_OK ? sl_index_lmdb_open(&options, &rb->index, d) : st;
+}
+
+/* ---- the place of the index --------------------------------------------------------------------- */
+
+bool sl_rebuild_is_due(const struct sl_root *root)
+{
+	return faccessat(root->index_fd, marker, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+bool sl_rebuild_has_files(const struct sl_root *root)
+{
+	bool has_some = false;
+	struct dirent *entry;
+	struct sl_diag none = {0};
+	DIR *dir;
+	if (open_folder(root->archive_fd, ".", &dir, &none) != SL_OK)
+		return true; /* rather a rebuild too many */
+	while (!has_some && (entry = readdir(dir)) != NULL)
+		has_some = entry->d_name[0] != '.';
+	closedir(dir);
+	return has_some;
+}
+
+enum sl_status sl_rebuild_sweep(const struct sl_root *root, struct sl_diag *d)
+{
+	static const char *const names[] = {"new/data.mdb", "new/lock.mdb"};
+	for (size_t i = 0; i < SL_ARRAY_N(names); i++)
+		if (unlinkat(root->index_fd, names[i], 0) != 0 && errno != ENOENT)
+			return sl_oserr_fail(d, "index/sweep");
+	if (unlinkat(root->index_fd, draft, AT_REMOVEDIR) != 0 && errno != ENOENT)
+		return sl_oserr_fail(d, "index/sweep");
 	return SL_OK;
 }
 
-static enum sl_status walk_archive(struct rebuild *rb, struct sl_diag *d)
+/* The draft is durable: from this rename on it is the index. */
+static enum sl_status take_place(const struct sl_root *root, struct sl_diag *d)
 {
-	struct way w = {.depth = 0};
-	enum sl_status st = enter(&w, rb->deps->root->archive_fd, ".", d);
-	while (st == SL_OK && w.depth > 0)
-		st = step(rb, &w, d);
-	while (w.depth > 0)
-		closedir(w.dir[--w.depth]);
-	return st == SL_OK ? flush(rb, d) : st;
+	if (renameat(root->index_fd, "new/data.mdb", root->index_fd, "data.mdb") != 0)
+		return sl_oserr_fail(d, "index/rename");
+	/* The marker of an earlier program was about the index that is gone now. */
+	if (unlinkat(root->index_fd, marker, 0) != 0 && errno != ENOENT)
+		return sl_oserr_fail(d, "index/mark");
+	enum sl_status st = sl_rebuild_sweep(root, d);
+	if (st == SL_OK && root->is_durable && fsync(root->index_fd) != 0)
+		st = sl_fail(d, SL_E_SYNC, errno, "index/fsync", "%s", strerror(errno));
+	return st;
 }
 
-enum sl_status sl_rebuild(const struct sl_recover_deps *deps,
-	void (*on_progress)(void *arg, const struct sl_rebuild_report *so_far), void *arg,
-	struct sl_rebuild_report *out, struct sl_diag *d)
+/* ---- all of it ---------------------------------------------------------------------------------- */
+
+static enum sl_status no_memory(struct sl_diag *d)
 {
-	enum sl_status st = SL_E_NOMEM;
+	return sl_fail(d, SL_E_NOMEM, ENOMEM, "rebuild", "no memory");
+}
+
+static enum sl_status prepare(struct rebuild *rb, struct sl_diag *d)
+{
+	const struct sl_rebuild_conf *conf = rb->conf;
+	rb->lanes = calloc(conf->threads, sizeof(*rb->lanes));
+	rb->records = calloc(BATCH, sizeof(*rb->records));
+	if (rb->lanes == NULL || rb->records == NULL)
+		return no_memory(d);
+	for (unsigned i = 0; i < conf->threads; i++) {
+		struct sl_rewalk *w = &rb->lanes[i].walk;
+		w->limits = conf->limits;
+		w->inflate_max = conf->inflate_max;
+		w->scratch = malloc(SCRATCH);
+		w->scratch_len = SCRATCH;
+		w->inflate_memory = aligned_alloc(64, (sl_inflate_memory() + 63) / 64 * 64);
+		if (w->scratch == NULL || w->inflate_memory == NULL)
+			return no_memory(d);
+	}
+	enum sl_status st = sl_store_fs_open(&rb->store, conf->root, d);
+	if (st != SL_OK)
+		return st;
+	return sl_sorter_open(&rb->sorter, conf->root->index_fd, conf->threads,
+		conf->memory > 0 ? conf->memory : MEMORY, d);
+}
+
+static void release(struct rebuild *rb)
+{
+	for (unsigned i = 0; rb->lanes != NULL && i < rb->conf->threads; i++) {
+		free(rb->lanes[i].walk.scratch);
+		free(rb->lanes[i].walk.inflate_memory);
+	}
+	free(rb->lanes);
+	free(rb->records);
+	sl_index_close(rb->index);
+	sl_sorter_close(rb->sorter);
+	sl_store_fs_close(rb->store);
+	pthread_mutex_destroy(&rb->lock);
+	free(rb);
+}
+
+enum sl_status sl_rebuild(
+	const struct sl_rebuild_conf *conf, struct sl_rebuild_report *out, struct sl_diag *d)
+{
 	*out = (struct sl_rebuild_report){0};
 	struct rebuild *rb = calloc(1, sizeof(*rb));
-	void *inflate_memory = aligned_alloc(64, (sl_inflate_memory() + 63) / 64 * 64);
-	uint8_t *scratch = malloc(SCRATCH);
-	if (rb == NULL || inflate_memory == NULL || scratch == NULL) {
-		st = sl_fail(d, SL_E_NOMEM, 0, "rebuild", "no memory");
-		goto out;
-	}
-	rb->deps = deps;
-	rb->report = out;
-	rb->on_progress = on_progress;
-	rb->arg = arg;
-	rb->walk.limits = deps->limits;
-	rb->walk.inflate_max = deps->inflate_max;
-	rb->walk.inflate_memory = inflate_memory;
-	rb->walk.scratch = scratch;
-	rb->walk.scratch_len = SCRATCH;
-	st = walk_archive(rb, d);
+	struct sl_rebuild_conf own = *conf;
+	if (rb == NULL)
+		return no_memory(d);
+	own.threads = (unsigned)sl_min(sl_max(conf->threads, 1), SL_SCAN_THREADS_MAX);
+	rb->conf = &own;
+	rb->begun_ns = sl_env_now_ns(conf->env);
+	pthread_mutex_init(&rb->lock, NULL);
+	enum sl_status st = prepare(rb, d);
 	if (st == SL_OK)
-		st = mark(deps->root, false, d);
-out:
-	free(rb);
-	free(inflate_memory);
-	free(scratch);
+		st = sl_rebuild_sweep(conf->root, d);
+	if (st == SL_OK)
+		st = read_all(rb, d);
+	if (st == SL_OK)
+		st = open_draft(rb, d);
+	if (st == SL_OK)
+		st = write_all(rb, d);
+	*out = report_of(rb, st == SL_OK ? SL_REBUILD_DONE : SL_REBUILD_READING, 1000);
+	sl_index_close(rb->index);
+	rb->index = NULL;
+	if (st == SL_OK)
+		st = take_place(conf->root, d);
+	release(rb);
 	return st;
 }

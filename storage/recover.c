@@ -220,13 +220,14 @@ static enum sl_status flush(struct recovery *rc, struct sl_diag *d)
 
 /* Removals that were committed and not carried out: before any spool file is moved, so that nothing
  * of a study that came after its removal goes with it. */
-static enum sl_status finish_tombstones(struct recovery *rc, struct sl_diag *d)
+enum sl_status sl_recover_tombstones(
+	const struct sl_root *root, struct sl_index *index, uint64_t *moved, struct sl_diag *d)
 {
 	struct sl_index_tombstone tombs[SL_TRASH_BATCH];
 	uint64_t seqs[SL_TRASH_BATCH];
 	struct sl_index_reader *reader;
 	uint64_t after = 0;
-	enum sl_status st = sl_index_open_reader(rc->deps->index, &reader, d);
+	enum sl_status st = sl_index_open_reader(index, &reader, d);
 	if (st != SL_OK)
 		return st;
 	for (;;) {
@@ -235,10 +236,10 @@ static enum sl_status finish_tombstones(struct recovery *rc, struct sl_diag *d)
 		for (size_t i = 0; st == SL_OK && i < n; i++)
 			seqs[i] = tombs[i].seq;
 		if (st == SL_OK)
-			st = sl_trash_move(rc->deps->root, tombs, n, d);
+			st = sl_trash_move(root, tombs, n, d);
 		if (st == SL_OK)
-			st = sl_index_drop_tombstones(rc->deps->index, seqs, n, d);
-		rc->report->tombstones += st == SL_OK ? n : 0;
+			st = sl_index_drop_tombstones(index, seqs, n, d);
+		*moved += st == SL_OK ? n : 0;
 		if (st != SL_OK)
 			break;
 	}
@@ -256,7 +257,8 @@ static enum sl_status sync_spool(struct recovery *rc, struct sl_diag *d)
 
 static enum sl_status recover_all(struct recovery *rc, struct sl_diag *d)
 {
-	enum sl_status st = finish_tombstones(rc, d);
+	enum sl_status st = sl_recover_tombstones(
+		rc->deps->root, rc->deps->index, &rc->report->tombstones, d);
 	if (st == SL_OK)
 		st = list_spool(rc, d);
 	/* A name that we see need not be durable: who made it may have been killed before its fsync.

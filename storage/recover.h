@@ -37,3 +37,8 @@ struct sl_recover_report {
  * SL_E_SYNC, SL_E_CORRUPT. */
 SL_MUST enum sl_status sl_recover(
 	const struct sl_recover_deps *deps, struct sl_recover_report *out, struct sl_diag *d);
+
+/* Carries out the removals that were committed and not carried out (part of sl_recover()). *moved counts
+ * them. SL_E_FULL, SL_E_IO, SL_E_SYNC, SL_E_CORRUPT. */
+SL_MUST enum sl_status sl_recover_tombstones(
+	const struct sl_root *root, struct sl_index *index, uint64_t *moved, struct sl_diag *d);

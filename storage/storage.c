@@ -12,8 +12,28 @@ size_t sl_storage_memory(const struct sl_storage_conf *conf)
 	       conf->threads * (SL_IOQ_SCRATCH + sizeof(struct sl_record) + 64 * SL_KIB);
 }
 
-static enum sl_status open_index(
-	struct sl_storage *s, const struct sl_storage_conf *conf, struct sl_diag *d)
+/* The index is lost, or never was. */
+static enum sl_status make_index(struct sl_storage *s, const struct sl_storage_conf *conf,
+	const struct sl_storage_news *news, const struct sl_env *env, struct sl_diag *d)
+{
+	const struct sl_rebuild_conf rebuild = {
+		.root = &s->root,
+		.env = env,
+		.limits = conf->ingest.elem,
+		.inflate_max = conf->ingest.inflate_max,
+		.map_size = conf->map_size,
+		.threads = conf->threads,
+		.ops = s->ops,
+		.on_progress = news->on_rebuild,
+		.arg = news->arg,
+	};
+	enum sl_status st = sl_rebuild(&rebuild, &s->rebuilt, d);
+	s->has_rebuilt = st == SL_OK;
+	return st;
+}
+
+static enum sl_status open_index(struct sl_storage *s, const struct sl_storage_conf *conf,
+	const struct sl_storage_news *news, const struct sl_env *env, struct sl_diag *d)
 {
 	struct sl_index_lmdb_options options = {
 		.path = s->root.index_path,
@@ -25,17 +45,25 @@ static enum sl_status open_index(
 	};
 	struct sl_diag none = {0};
 	sl_index_lmdb_forget_copy(s->root.index_fd);
-	enum sl_status st = sl_index_lmdb_open(&options, &s->index, &none);
-	if (st != SL_E_NOTFOUND)
-		return st == SL_OK ? st : sl_fail(d, st, none.errnum, none.where, "%s", none.text);
+	bool is_due = sl_rebuild_is_due(&s->root);
+	enum sl_status st = sl_rebuild_sweep(&s->root, d);
+	if (st == SL_OK && !is_due) {
+		st = sl_index_lmdb_open(&options, &s->index, &none);
+		if (st != SL_E_NOTFOUND)
+			return st == SL_OK ? st
+					   : sl_fail(d, st, none.errnum, none.where, "%s",
+						     none.text);
+		st = SL_OK;
+	}
+	if (st == SL_OK && (is_due || sl_rebuild_has_files(&s->root)))
+		st = make_index(s, conf, news, env, d);
 	options.create = true;
-	st = sl_rebuild_announce(&s->root, d);
-	return st != SL_OK ? st : sl_index_lmdb_open(&options, &s->index, d);
+	return st == SL_OK ? sl_index_lmdb_open(&options, &s->index, d) : st;
 }
 
-/* What an earlier run left: a lost index, a full spool. */
-static enum sl_status recover(struct sl_storage *s, const struct sl_storage_conf *conf,
-	const struct sl_storage_news *news, struct sl_diag *d)
+/* What an earlier run left in the spool. */
+static enum sl_status recover(
+	struct sl_storage *s, const struct sl_storage_conf *conf, struct sl_diag *d)
 {
 	const struct sl_recover_deps deps = {
 		.root = &s->root,
@@ -45,12 +73,6 @@ static enum sl_status recover(struct sl_storage *s, const struct sl_storage_conf
 		.inflate_max = conf->ingest.inflate_max,
 		.ops = s->ops,
 	};
-	if (sl_rebuild_is_due(&s->root)) {
-		enum sl_status st = sl_rebuild(&deps, news->on_rebuild, news->arg, &s->rebuilt, d);
-		if (st != SL_OK)
-			return st;
-		s->has_rebuilt = true;
-	}
 	enum sl_status st = sl_recover(&deps, &s->recovered, d);
 	/* What was on its way out has left: the journal need not say so any more. */
 	if (st == SL_OK && sl_ops_has_gone(s->ops))
@@ -210,11 +232,11 @@ enum sl_status sl_storage_open(struct sl_storage *s, const struct sl_storage_con
 	if (st == SL_OK)
 		st = sl_ops_open(&s->ops, &s->root, d);
 	if (st == SL_OK)
-		st = open_index(s, conf, d);
+		st = open_index(s, conf, news, env, d);
 	if (st == SL_OK)
 		st = sl_store_fs_open(&s->store, &s->root, d);
 	if (st == SL_OK)
-		st = recover(s, conf, news, d);
+		st = recover(s, conf, d);
 	if (st == SL_OK)
 		st = sl_trash_open(&s->trash, &s->root, d);
 	if (st == SL_OK)

@@ -277,6 +277,8 @@ static enum sl_status open_fd(struct sl_store_reader *r, int fd, struct sl_diag 
 	enum sl_status st = read_at(fd, 0, head, sizeof(head), &got, d);
 	if (st == SL_OK && fstat(fd, &sb) != 0)
 		st = sl_oserr_fail(d, "store/stat");
+	if (st == SL_OK && !S_ISREG(sb.st_mode))
+		st = sl_fail(d, SL_E_CORRUPT, 0, "store/open", "not a file");
 	if (st == SL_OK && sl_p10_decode(head, got, &r->p10, &header_len) != SL_OK)
 		st = sl_fail(d, SL_E_CORRUPT, 0, "store/open", "stored file has no sound header");
 	if (st == SL_OK) {
@@ -304,10 +306,14 @@ static enum sl_status fs_open(struct sl_store *store, struct sl_store_reader *r,
 	return sl_fail(d, SL_E_CORRUPT, 0, "store/open", "stored file is not what its name says");
 }
 
-enum sl_status sl_store_fs_open_archived(
-	struct sl_store *store, struct sl_store_reader *r, const char *path, struct sl_diag *d)
+enum sl_status sl_store_fs_open_in(
+	struct sl_store_reader *r, int folder_fd, const char *name, struct sl_diag *d)
 {
-	int fd = sl_root_openat(sl_store_fs_of(store)->root->archive_fd, path, O_RDONLY, 0);
+	/* Not to wait for the other end of a pipe that somebody put there. */
+	const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+	int fd = openat(folder_fd, name, flags | O_NOATIME);
+	if (fd < 0 && errno == EPERM) /* for owners alone */
+		fd = openat(folder_fd, name, flags);
 	return open_fd(r, fd, d);
 }
 

@@ -14,9 +14,10 @@ void sl_store_fs_close(struct sl_store *store);
 /* Who makes names in spool/ durable; before the first name_durably, and not needed by recovery. */
 void sl_store_fs_set_dirsync(struct sl_store *store, struct sl_dirsync *spool_sync);
 
-/* Opens a file by its path beneath archive/, for the rebuild. As ops->open. */
-SL_MUST enum sl_status sl_store_fs_open_archived(
-	struct sl_store *store, struct sl_store_reader *r, const char *path, struct sl_diag *d);
+/* Opens a file by its name in an open folder, for those who go through folders. As ops->open. Closed by
+ * the ops of any store_fs. */
+SL_MUST enum sl_status sl_store_fs_open_in(
+	struct sl_store_reader *r, int folder_fd, const char *name, struct sl_diag *d);
 
 /* While recovering, settle also fsyncs folders that it finds: an earlier run may have made them
  * without living to do so. */

@@ -3,6 +3,8 @@
  *   study     uid instances bytes series modalities conflict [Keyword=value ...]
  *   series    study uid instances bytes conflict [Keyword=value ...]
  *   instance  study series uid class syntax seq dataset_len file_len sound number frames path current
+ *   span      study series versions first_seq last_seq first_ms last_ms    (series "-": of the study)
+ *   patient   study number: equal for studies of one patient
  *   tombstone seq study series uid
  *   usage     patients studies series instances bytes conflicts next_seq versions
  *   check     wrong first
@@ -70,6 +72,16 @@ static void print_instance(const struct sl_index_instance *i)
 	printf("\t%u\t%s\t%s\n", i->frames, path.s, yes_no(i->is_current));
 }
 
+/* When the objects below a row came; series NULL: of a study's row. */
+static void print_span(
+	const struct sl_uid *study, const struct sl_uid *series, const struct sl_index_counts *n)
+{
+	printf("span\t%s\t%s\t%" PRIu64, uid_or_none(study),
+		series == NULL ? "-" : uid_or_none(series), n->versions);
+	printf("\t%" PRIu64 "\t%" PRIu64 "\t%" PRId64 "\t%" PRId64 "\n", n->first_seq, n->last_seq,
+		n->first_ms, n->last_ms);
+}
+
 static enum sl_status dump_instances(struct dump *d, const struct sl_index_series *s)
 {
 	struct sl_index_cursor at = {0};
@@ -99,6 +111,7 @@ static enum sl_status dump_series(struct dump *d, const struct sl_uid *study)
 				uid_or_none(&s->series_instance_uid), s->counts.instances,
 				s->counts.bytes, yes_no(s->is_conflict));
 			print_text(&s->text);
+			print_span(&s->study_instance_uid, &s->series_instance_uid, &s->counts);
 			st = dump_instances(d, s);
 		}
 		if (st != SL_OK)
@@ -114,6 +127,8 @@ static void print_study(const struct sl_index_study *s)
 		printf("%s%s", m == 0 ? "" : ",", s->modalities[m]);
 	printf("\t%s", yes_no(s->is_conflict));
 	print_text(&s->text);
+	print_span(&s->study_instance_uid, NULL, &s->counts);
+	printf("patient\t%s\t%" PRIu64 "\n", uid_or_none(&s->study_instance_uid), s->patient);
 }
 
 static enum sl_status dump_studies(struct dump *d)

@@ -1,0 +1,126 @@
+"""An index made anew from the files is the one that was lost (rebuilt.py), whatever had happened before:
+the corpus, versions under both policies, conflicts, attributes behind the pixels, evicted studies; and
+however often the rebuild was killed.
+SPDX-License-Identifier: Apache-2.0
+"""
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import rawscu  # noqa: E402
+from load import CT_CLASS, Made, Sender, element, join  # noqa: E402
+from node import CORPUS, SLUICED, Node  # noqa: E402
+from rebuilt import compare_rebuilt, differences, rows_of, run_rebuild  # noqa: E402
+
+CORPUS = Path(CORPUS)
+ARCHIVE_MAKE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(SLUICED))), "tests", "archive_make")
+STUDY = "1.2.826.0.1.79"
+needs_corpus = pytest.mark.skipif(not (CORPUS / "MANIFEST.tsv").exists(), reason="NOT RUN: corpus absent")
+
+
+def an_object(uid, study, series, seed=0, behind=b"", pixels=400, **values):
+    """Elements by keyword: those named below and, behind the pixels, `behind`."""
+    tags = {"charset": (8, 5, b"CS"), "date": (8, 0x20, b"DA"), "accession": (8, 0x50, b"SH"),
+            "modality": (8, 0x60, b"CS"), "manufacturer": (8, 0x70, b"LO"), "description": (8, 0x1030, b"LO"),
+            "name": (0x10, 0x10, b"PN"), "id": (0x10, 0x20, b"LO"), "issuer": (0x10, 0x21, b"LO"),
+            "number": (0x20, 0x13, b"IS"), "frames": (0x28, 8, b"IS")}
+    elements = [(8, 0x16, b"UI", CT_CLASS), (8, 0x18, b"UI", uid), (0x20, 0xD, b"UI", study),
+                (0x20, 0xE, b"UI", series)] + [(*tags[k], v) for k, v in values.items()]
+    head = b"".join(element(*e) for e in sorted(elements, key=lambda e: e[:2]))
+    return Made(uid, head + element(0x7FE0, 0x10, b"OW", random.Random(f"{uid}/{seed}").randbytes(pixels)) + behind)
+
+
+def send(node, objects, calling="REBUILD"):
+    sender = Sender(node.port, objects, calling=calling)
+    sender.run()
+    assert sender.end == "released", sender.end
+    assert {s.status for s in sender.sent} <= {0}, [(s.uid, s.status) for s in sender.sent if s.status]
+
+
+def conflicts(seed=1):
+    """Studies whose objects disagree on everything there is, in an order that no UID or folder has."""
+    dice = random.Random(seed)
+    words = ["", "One", "Two", "Three"]
+    made = []
+    for n in range(400):
+        study = f"{STUDY}.1.{dice.randrange(40)}"
+        series = f"{STUDY}.2.{dice.randrange(9)}" if dice.random() < 0.2 else f"{study}.{dice.randrange(4)}"
+        made.append(an_object(
+            f"{STUDY}.3.{dice.randrange(10 ** 9)}", study, series, date=dice.choice(["", "20260101", "20260102"]),
+            accession=dice.choice(words), modality=dice.choice(["", "CT", "MR", "PT"]), id=dice.choice(words),
+            manufacturer=dice.choice(words), description=dice.choice(words), name=dice.choice(words),
+            issuer=dice.choice(["", "", "ward"]), number=str(n), frames=dice.choice(["", "7"])))
+    return made
+
+
+def behind_pixels():
+    """What nobody should send and devices do: attributes after the pixels, and after a large one."""
+    behind = element(8, 0x1030, b"LO", "behind") + element(0x10, 0x10, b"PN", "Behind^Pixels")
+    return [an_object(f"{STUDY}.4.{n}", f"{STUDY}.4", f"{STUDY}.4.{n}.1", behind=behind, pixels=pixels, id="B")
+            for n, pixels in enumerate((2, 100_000, 3_000_000))]
+
+
+def versions(policy):
+    """Three of each of a few UIDs, one of them under another study, sent in turn."""
+    return [an_object(f"{STUDY}.5.{policy}.{uid}", f"{STUDY}.5.{uid % 2 if v < 2 else 7}", f"{STUDY}.5.0.{uid}",
+                      seed=v, id=f"V{uid % 3}", description=f"version {v}", number=str(v))
+            for v in range(3) for uid in range(6)]
+
+
+def the_mix(node):
+    """Everything that makes rows but the corpus; one association after the other, so that the order is
+    known. `first` is the policy of that peer."""
+    send(node, conflicts())
+    send(node, behind_pixels())
+    send(node, versions(0))
+    send(node, versions(1), calling="FIRST")
+
+
+FIRST = '[[peer]]\nae_title = "FIRST"\nfrom = ["127.0.0.1/32"]\nduplicates = "first"\n'
+
+
+def assert_equal(found):
+    assert not found, f"{len(found)} rows differ:\n" + "\n".join(found[:10])
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """The folder of a stopped node with the mix in it."""
+    config = tmp_path / "sluice.toml"
+    config.write_text("[dicom]\naccept_unknown_peers = true\n" + FIRST)
+    with Node(root=str(tmp_path / "root"), config=config) as node:
+        the_mix(node)
+        assert node.stop() == 0, node.log()
+    return str(tmp_path / "root")
+
+
+def test_the_mix_comes_back_row_for_row(mixed):
+    rows = rows_of(mixed)
+    assert sum(key[0] == "study" and row[4] == "yes" for key, row in rows.items()) > 20  # conflicts there are
+    assert sum(key[0] == "instance" and row[-1] == "no" for key, row in rows.items()) == 24
+    assert "StudyDescription=behind" in rows[("study", f"{STUDY}.4")]
+    assert_equal(compare_rebuilt(mixed))
+    assert_equal(compare_rebuilt(mixed, "--set", "storage.threads=1"))
+
+
+@needs_corpus
+def test_the_corpus_comes_back_row_for_row(tmp_path):
+    """All of it into one node: files that share a UID become versions."""
+    folders = [CORPUS / name for name in ("valid", "charset", "unusual", "series/DICOMDIR_sets") if (CORPUS / name).exists()]
+    with Node(root=str(tmp_path / "root")) as node:
+        sent = list(rawscu.send_files("127.0.0.1", node.port, folders, "SLUICE"))
+        assert sum(s.status == 0 for s in sent) > 200
+        assert node.stop() == 0, node.log()
+    rows = rows_of(node.root)
+    assert_equal(compare_rebuilt(node.root))
+    n = sum(key[0] == "instance" for key in rows)
+    behind = sum(key[0] == "instance" and row[-1] == "no" for key, row in rows.items())
+    print(f"\n{len(sent)} files sent, {n} rows of instances, {behind} of them versions behind: all equal")
