@@ -33,8 +33,9 @@ static void on_progress(void *arg, const struct sl_rebuild_report *r)
 {
 	(void)arg;
 	bool writes = r->phase == SL_REBUILD_WRITING;
-	fprintf(stderr, "rebuild: %s, %u %% done: %" PRIu64 " files read, %" PRIu64 " rows written, "
-			"%" PRIu64 "/s\n",
+	fprintf(stderr,
+		"rebuild: %s, %u %% done: %" PRIu64 " files read, %" PRIu64 " rows written, "
+		"%" PRIu64 "/s\n",
 		writes ? "writing" : "reading", r->permille / 10, r->files, r->indexed,
 		per_second(r->files, r->ms));
 }
@@ -68,8 +69,8 @@ static int rebuild(const struct sl_storage_conf *conf)
 	return fflush(stdout) == 0 ? EXIT_GOOD : EXIT_BAD;
 }
 
-int sl_main_work(enum sl_main_mode mode, const struct sl_main_args *args,
-	const struct sl_storage_conf *conf)
+int sl_main_work(
+	enum sl_main_mode mode, const struct sl_main_args *args, const struct sl_storage_conf *conf)
 {
 	(void)args;
 	return mode == SL_MAIN_REBUILD_INDEX ? rebuild(conf) : EXIT_BAD;

@@ -3,8 +3,8 @@
  * The order of arrival, because the first value of a row stays, and a rebuild, which goes by seq, is to
  * come to the same. But rows are read and written once for each run of records that share them, so what
  * shares no row is kept apart: the records of a study stay together, unless other studies of its patient
- * arrived in between. Groups are found by sorting: by study, then by patient; a group goes by the record
- * of it that came first. Writer. SPDX-License-Identifier: Apache-2.0 */
+ * (or other versions of an object) arrived in between. Groups are found by sorting: by study, by patient,
+ * by object; a group goes by the record of it that came first. Writer. SPDX-License-Identifier: Apache-2.0 */
 #include "storage/index_lmdb_priv.h"
 
 /* What a sort goes by, and how. */
@@ -24,6 +24,12 @@ static int by_study(const struct order_by *by, uint32_t i, uint32_t k)
 {
 	const struct sl_uid *a = &by->records[i]->study_instance_uid;
 	return memcmp(a->s, by->records[k]->study_instance_uid.s, sizeof(a->s));
+}
+
+static int by_instance(const struct order_by *by, uint32_t i, uint32_t k)
+{
+	const struct sl_uid *a = &by->records[i]->sop_instance_uid;
+	return memcmp(a->s, by->records[k]->sop_instance_uid.s, sizeof(a->s));
 }
 
 static int by_patient(const struct order_by *by, uint32_t i, uint32_t k)
@@ -145,6 +151,8 @@ enum sl_status sl_index_lmdb_order(struct sl_index_txn *t, struct sl_index_lmdb_
 	for (uint32_t i = 0; i < n; i++)
 		b->patient_id[i] = b->patient_id[group_of(b->group, i)];
 	by.compare = by_patient;
+	join_alike(b, n, &by);
+	by.compare = by_instance;
 	join_alike(b, n, &by);
 	for (uint32_t i = 0; i < n; i++)
 		b->group[i] = group_of(b->group, i);

@@ -133,8 +133,7 @@ static enum sl_status read_file(struct rebuild *rb, struct lane *l, int folder_f
 }
 
 /* A file whose removal was committed in the index that is lost: on its way again. */
-static enum sl_status take_out(
-	struct rebuild *rb, const struct sl_record *r, struct sl_diag *d)
+static enum sl_status take_out(struct rebuild *rb, const struct sl_record *r, struct sl_diag *d)
 {
 	const struct sl_index_tombstone tomb = {
 		.seq = r->seq,

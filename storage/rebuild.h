@@ -42,8 +42,9 @@ struct sl_rebuild_conf {
 	uint64_t map_size;    /* index.map_size [bytes] */
 	unsigned threads;     /* that read files */
 	size_t memory;        /* bytes to sort in; 0 = 64 MiB */
-	const struct sl_ops *ops; /* what was on its way out when the index was lost; NULL: nothing */
-	uint64_t next_seq;    /* of the old index, where it is known; else 0 */
+	const struct sl_ops
+		*ops;      /* what was on its way out when the index was lost; NULL: nothing */
+	uint64_t next_seq; /* of the old index, where it is known; else 0 */
 	/* About once a second, on the caller's thread; may be NULL. */
 	void (*on_progress)(void *arg, const struct sl_rebuild_report *so_far);
 	void *arg;

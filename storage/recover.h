@@ -4,7 +4,6 @@
 #pragma once
 
 #include "storage/index.h"
-#include "storage/ops.h"
 #include "storage/rewalk.h"
 #include "storage/root.h"
 #include "storage/store_fs.h"
@@ -15,7 +14,6 @@ struct sl_recover_deps {
 	struct sl_index *index;
 	struct sl_elem_limits limits;
 	uint64_t inflate_max; /* bytes */
-	const struct sl_ops *ops; /* what was on its way out when the index was lost; NULL: nothing */
 };
 
 struct sl_recover_report {

@@ -98,6 +98,8 @@ static enum sl_status read_entries(int fd, struct entries *e, const char *path, 
 {
 	ssize_t got = getdents64(fd, e->bytes, sizeof(e->bytes));
 	e->n = 0;
+	if (got < 0 && errno == ENOENT) /* on_file() took its last file away, and it with it */
+		return SL_OK;
 	if (got < 0)
 		return fail_errno(d, "archive/list", path);
 	for (ssize_t at = 0; at < got && e->n < ENTRIES_MAX;) {

@@ -50,9 +50,9 @@ static enum sl_status open_index(struct sl_storage *s, const struct sl_storage_c
 	if (st == SL_OK && !is_due) {
 		st = sl_index_lmdb_open(&options, &s->index, &none);
 		if (st != SL_E_NOTFOUND)
-			return st == SL_OK ? st
-					   : sl_fail(d, st, none.errnum, none.where, "%s",
-						     none.text);
+			return st == SL_OK
+				       ? st
+				       : sl_fail(d, st, none.errnum, none.where, "%s", none.text);
 		st = SL_OK;
 	}
 	if (st == SL_OK && (is_due || sl_rebuild_has_files(&s->root)))
@@ -71,7 +71,6 @@ static enum sl_status recover(
 		.index = s->index,
 		.limits = conf->ingest.elem,
 		.inflate_max = conf->ingest.inflate_max,
-		.ops = s->ops,
 	};
 	enum sl_status st = sl_recover(&deps, &s->recovered, d);
 	/* What was on its way out has left: the journal need not say so any more. */
