@@ -20,7 +20,6 @@ enum sl_main_mode {
 	SL_MAIN_DELETE_OBJECT,
 	SL_MAIN_COMPACT, /* ...to here */
 	SL_MAIN_REBUILD_INDEX,
-	SL_MAIN_VERIFY,
 	SL_MAIN_HELP,    /* was printed */
 	SL_MAIN_VERSION, /* was printed */
 	SL_MAIN_USAGE,   /* wrong; the complaint was printed */
@@ -31,8 +30,6 @@ struct sl_main_args {
 	const char *sets[SL_MAIN_SETS_MAX];
 	size_t sets_n;
 	const char *uid; /* what an order is about, or NULL; borrows argv */
-	bool is_full; /* --verify=full */
-	bool is_json; /* --json */
 };
 
 struct sl_main_conf;

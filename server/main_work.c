@@ -69,9 +69,7 @@ static int rebuild(const struct sl_storage_conf *conf)
 	return fflush(stdout) == 0 ? EXIT_GOOD : EXIT_BAD;
 }
 
-int sl_main_work(
-	enum sl_main_mode mode, const struct sl_main_args *args, const struct sl_storage_conf *conf)
+int sl_main_work(const struct sl_storage_conf *conf)
 {
-	(void)args;
-	return mode == SL_MAIN_REBUILD_INDEX ? rebuild(conf) : EXIT_BAD;
+	return rebuild(conf);
 }
