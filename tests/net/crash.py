@@ -9,9 +9,12 @@ SPDX-License-Identifier: Apache-2.0
 import os
 import random
 import shutil
+import threading
 import time
 
 import order
+from evicted import Evictions
+from kept import Kept
 from load import Sender, join, make
 from node import Node
 from oracle import judge, read_ledger, sent_of
@@ -21,6 +24,7 @@ from rawscu import Ledger
 SENDERS = 6
 BIG = 512 * 1024
 STUDY = "1.2.826.0.1.77"
+EVICTING = {"storage__policy": "evict", "storage__evict_min_age": "0s", "storage__quota": "6MiB"}
 
 
 class CrashRun:
@@ -33,7 +37,8 @@ class CrashRun:
         self.seed = seed if seed is not None else random.SystemRandom().randrange(1 << 32)
         self.random = random.Random(self.seed)
         self.settings = {"storage__threads": 4, **(settings or {})}
-        self.number = self.kills = self.acknowledged = self.found = 0
+        self.number = self.kills = self.acknowledged = self.found = self.gone = self.rebuilds = 0
+        self.begun, self.lock = time.monotonic(), threading.Lock()
         self._fresh()
 
     def _fresh(self):
@@ -42,43 +47,61 @@ class CrashRun:
         shutil.rmtree(self.root, ignore_errors=True)
         open(self.ledger_path, "w", encoding="ascii").close()
         self.ledger = Ledger(self.ledger_path)
-        self.made = []
+        self.made, self.studies, self.evictions = [], {}, Evictions()
         small = self.random.random() < 0.5  # every other root: large objects are streamed
+        self.evicts = self.random.random() < 0.5  # every other root is always full
         self.policy = self.random.choice(("latest", "latest", "first", "refuse"))
         self.pool = {"storage__duplicates": self.policy}
-        self.pool |= {"pool__buffer_size": "64KiB", "pool__buffers": 16} if small else {}
+        self.pool |= {"pool__buffer_size": "64KiB", "pool__buffers": 16} if small or self.evicts else {}
 
-    def objects(self, n):
+    def _next(self):
         """Small and large ones of a few studies; every eighth is one that was sent before, or is being
         sent, as often as not with other bytes."""
-        for _ in range(n):
-            if self.made and self.random.random() < 0.125:
-                made = self.random.choice(self.made)
-                if self.random.random() < 0.5:
-                    size, seed = self.random.choice((3000, BIG // 2)), self.random.randrange(1, 4)
-                    made = make(made.uid, size, f"{STUDY}.{self.random.randrange(2)}", seed=seed)
-                    self.made.append(made)
-                yield made
-                continue
+        if self.made and self.random.random() < 0.125:
+            made = self.random.choice(self.made)
+            if self.random.random() < 0.5:
+                return made
+            uid, study = made.uid, f"{STUDY}.{self.random.randrange(2)}"
+            made = make(uid, self.random.choice((3000, BIG // 2)), study, seed=self.random.randrange(1, 4))
+        else:
             self.number += 1
-            study = f"{STUDY}.{self.number % 7}"
+            study = f"{STUDY}.{self.number // 16 if self.evicts else self.number % 7}"
             size = BIG if self.random.random() < 0.25 else self.random.randrange(600, 20000)
             made = make(f"{STUDY}.9.{self.number}", size, study, f"{study}.{self.number % 3}")
-            self.made.append(made)
+        self.studies[made.uid, made.sha256] = study
+        self.made.append(made)
+        return made
+
+    def _objects(self, n):
+        """What one sender sends, made as it is sent."""
+        for _ in range(n):
+            with self.lock:
+                made = self._next()
+                self.evictions.sends(self.studies[made.uid, made.sha256], made.uid, made.sha256)
             yield made
 
+    def _answered(self, sent):
+        with self.lock:
+            self.evictions.answered(sent)
+
     def one_kill(self, most_s=0.6):
-        """Load, kill -9 after a random time, restart, stop, judge. Returns (verdict, its recovery line)."""
-        with Node(root=self.root, **self.settings, **self.pool) as node:
-            lists = [list(self.objects(60)) for _ in range(SENDERS)]
-            senders = [Sender(node.port, objects, self.ledger, f"CRASH{i}") for i, objects in
-                       enumerate(lists)]
+        """Load, kill -9 after a random time, restart, stop, judge; now and then the index is lost in
+        between. Returns (verdict, the recovery's line)."""
+        evicting = EVICTING if self.evicts else {}
+        with Node(root=self.root, **self.settings, **self.pool, **evicting) as node:
+            senders = [Sender(node.port, self._objects(200), self.ledger, f"CRASH{i}", on_sent=self._answered)
+                       for i in range(SENDERS)]
             for sender in senders:
                 sender.start()
             time.sleep(self.random.uniform(0, most_s))  # the random moment, not a race made to go away
             node.kill()
             join(senders)
         self.kills += 1
+        loses_index = self.random.random() < 0.1
+        self.evictions.died(self.root, node, loses_index)
+        if loses_index:
+            shutil.rmtree(os.path.join(self.root, "index"))
+            self.rebuilds += 1
         return self.restart()
 
     def restart(self):
@@ -87,7 +110,10 @@ class CrashRun:
             assert node.stop() == 0, node.log()
         if recovered:
             self.found += int(recovered[0]["spool"])
-        return judge(self.root, self.ledger_path, sent_of(self.made)), recovered
+        kept = Kept(self.root)
+        verdict = judge(self.root, self.ledger_path, sent_of(self.made), self.evictions.may_miss, kept)
+        verdict.disagree += self.evictions.came_back(kept)
+        return verdict, recovered
 
     def random_kills(self, n, say=lambda text: None):
         """n rounds; AssertionError with the seed at the first bad one."""
@@ -95,14 +121,18 @@ class CrashRun:
             verdict, recovered = self.one_kill()
             assert verdict.is_good, f"seed {self.seed}, kill {self.kills}, {self.root} kept:\n{verdict}"
             say(f"kill {self.kills}: {verdict}" + (f"; {recovered[0]['spool']} in spool" if recovered else ""))
-            if len(self.made) > self.keep or i + 1 == n:
+            if len(self.made) > self.keep * (1 + 4 * self.evicts) or i + 1 == n:
                 self.acknowledged += len(read_ledger(self.ledger_path))
+                self.gone += len(self.evictions.gone)
                 self._fresh()
         return self
 
     def __str__(self):
+        took = time.monotonic() - self.begun
         return (f"{self.kills} kills, {self.acknowledged} objects acknowledged, 0 lost, 0 files not whole, "
-                f"index and files agree; {self.found} names found in spool/ (seed {self.seed})")
+                f"index and files agree; {self.found} names found in spool/, {self.gone} studies evicted and none "
+                f"back, {self.rebuilds} indexes lost and rebuilt; {took / max(self.kills, 1):.2f} s a kill "
+                f"(seed {self.seed})")
 
 
 # ---- at every call --------------------------------------------------------------------------------------

@@ -98,9 +98,10 @@ def _flaw(part10, sha256, sent):
     return None
 
 
-def judge(root, ledger, sent=None):
-    """A Verdict on a stopped node's root. sent: as sent_of() says; None = any bytes may be there."""
-    kept = Kept(root)
+def judge(root, ledger, sent=None, may_miss=lambda uid, sha256: False, kept=None):
+    """A Verdict on a stopped node's root. sent: as sent_of() says; None = any bytes may be there. may_miss:
+    whether an acknowledged object need not be there. kept: the root's, where it was read already."""
+    kept = kept or Kept(root)
     verdict = Verdict(disagree=kept.disagreements(), files=len(kept.files))
     found, versions = {}, {}
     for name in kept.files:
@@ -115,6 +116,6 @@ def judge(root, ledger, sent=None):
     verdict.disagree += _wrong_versions(kept, versions)
     for uid, promised in read_ledger(ledger).items():
         verdict.acknowledged += 1
-        if not promised <= found.get(uid, set()):
+        if any(not may_miss(uid, sha256) for sha256 in promised - found.get(uid, set())):
             verdict.lost.append(f"{uid} was acknowledged and is {'changed' if uid in found else 'gone'}")
     return verdict
