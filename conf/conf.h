@@ -24,7 +24,7 @@
 #define SL_CONF_AE_MAX     17   /* AE title with its NUL (PS3.5: 16 characters) */
 #define SL_CONF_PATH_MAX   4096 /* PATH_MAX, with the NUL */
 #define SL_CONF_HOST_MAX   256  /* host name or address, with the NUL */
-#define SL_CONF_WORD_MAX   64   /* a group name, with the NUL */
+#define SL_CONF_WORD_MAX   64   /* a group name, a character set, with the NUL */
 #define SL_CONF_ADDR_MAX   46   /* INET6_ADDRSTRLEN */
 #define SL_CONF_SYNTAX_MAX 65   /* a UID, with the NUL */
 

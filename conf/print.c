@@ -31,7 +31,7 @@ static const char *text_form(enum sl_conf_kind kind)
 	case SL_CONF_HOST:
 		return "a host name or address";
 	case SL_CONF_WORD:
-		return "a name of letters, digits and . - _";
+		return "a name of letters, digits, blanks and . - _";
 	case SL_CONF_ADDR:
 		return "an IPv4 or IPv6 address";
 	case SL_CONF_NET:

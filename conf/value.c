@@ -120,7 +120,7 @@ static bool is_char_ok(enum sl_conf_kind kind, char c)
 	case SL_CONF_HOST:
 		return is_alnum || strchr(".:-_", c) != NULL;
 	case SL_CONF_WORD:
-		return is_alnum || strchr(".-_", c) != NULL;
+		return is_alnum || strchr(".-_ ", c) != NULL;
 	case SL_CONF_SYNTAX:
 		return (c >= '0' && c <= '9') || c == '.';
 	default:

@@ -79,6 +79,23 @@ static void fill_peer(
 	fill_policy(&out->nego, conf, peer->services, prefer, prefer_n);
 }
 
+static void fill_charsets(struct sl_main_conf *out, const struct sl_conf *conf)
+{
+	struct sl_charsets *charsets = &out->storage.charsets;
+	snprintf(charsets->other, sizeof(charsets->other), "%s", conf->dicom.charset);
+	charsets->rules = out->charset;
+	charsets->n = out->peers.peer_n;
+	for (size_t i = 0; i < charsets->n; i++) {
+		struct sl_charset_rule *rule = &out->charset[i];
+		const char *own = conf->peer[i].charset;
+		rule->calling = out->peer[i].ae_title;
+		snprintf(rule->term, sizeof(rule->term), "%s",
+			own[0] != '\0' ? own : charsets->other);
+		memcpy(out->peer[i].charset, rule->term, sizeof(rule->term));
+	}
+	memcpy(out->peers.unlisted.charset, charsets->other, sizeof(charsets->other));
+}
+
 static void fill_peers(struct sl_main_conf *out, const struct sl_conf *conf)
 {
 	struct sl_peers_conf *peers = &out->peers;
@@ -195,6 +212,7 @@ void sl_main_conf_fill(
 	fill_storage(&out->storage, conf);
 	fill_server(&out->server, conf);
 	fill_peers(out, conf);
+	fill_charsets(out, conf);
 	/* One for each connection, two for an object in work and its rival, and what is always open. */
 	out->descriptors = out->server.max_associations + SL_SERVER_SPARE +
 			   2ull * out->storage.threads + out->server.max_associations + 64;
@@ -230,11 +248,26 @@ static bool check_prefer(
 	return false;
 }
 
+static bool check_charset(const char *whose, const char *term, FILE *err)
+{
+	if (term[0] == '\0' || sl_charset_is_term(term))
+		return true;
+	fprintf(err,
+		"%s: charset: \"%s\" is no defined term of PS3.3 C.12.1.1.2 for bytes outside "
+		"ASCII, "
+		"as \"ISO_IR 100\" is\n",
+		whose, term);
+	return false;
+}
+
 bool sl_main_conf_check(const struct sl_conf *conf, FILE *err)
 {
 	bool good = check_prefer("dicom", conf->dicom.prefer, conf->dicom.prefer_n, err);
-	for (size_t i = 0; i < conf->peer_n; i++)
-		good &= check_prefer(
-			conf->peer[i].ae_title, conf->peer[i].prefer, conf->peer[i].prefer_n, err);
+	good &= check_charset("dicom", conf->dicom.charset, err);
+	for (size_t i = 0; i < conf->peer_n; i++) {
+		const struct sl_conf_peer *peer = &conf->peer[i];
+		good &= check_prefer(peer->ae_title, peer->prefer, peer->prefer_n, err);
+		good &= check_charset(peer->ae_title, peer->charset, err);
+	}
 	return good;
 }

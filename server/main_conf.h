@@ -18,6 +18,7 @@ struct sl_main_conf {
 	struct sl_limits_memory memory;
 	uint64_t descriptors; /* open files needed */
 	struct sl_peer peer[SL_PEERS_MAX];
+	struct sl_charset_rule charset[SL_PEERS_MAX];
 };
 
 /* Fills *out (zeroed memory of the caller's, large) from a checked configuration. */

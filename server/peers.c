@@ -128,6 +128,7 @@ static const struct sl_peer *match(
 static void grant_of(struct sl_peer_grant *grant, const struct sl_peer *peer)
 {
 	*grant = (struct sl_peer_grant){.duplicates = peer->duplicates, .nego = peer->nego};
+	memcpy(grant->charset, peer->charset, sizeof(grant->charset));
 }
 
 /* With the lock held. */

@@ -33,6 +33,7 @@ struct sl_peer {
 	size_t from_n;                 /* 0 = from anywhere */
 	uint32_t max_associations;     /* 0 = as many as we have */
 	enum sl_duplicates duplicates; /* storage.duplicates already filled in */
+	char charset[SL_CHARSET_TERM_MAX]; /* likewise dicom.charset */
 	struct sl_nego_policy nego;    /* its services and preferred transfer syntaxes */
 };
 
@@ -40,6 +41,7 @@ struct sl_peer {
 struct sl_peer_grant {
 	struct sl_ae ae_title;
 	enum sl_duplicates duplicates;
+	char charset[SL_CHARSET_TERM_MAX];
 	struct sl_nego_policy nego;
 	bool is_listed; /* counted; to be given back */
 };

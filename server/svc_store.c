@@ -7,6 +7,8 @@
  * Failure: as soon as the object can only fail its buffers are given up and bytes are counted, and the
  * status is told when the last PDV has come in.
  * SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
 #include "server/conn.h"
 #include "server/loop.h"
 #include "server/server.h"
@@ -35,7 +37,7 @@ static struct sl_svc_store *take_free(struct sl_assoc *a)
 static void begin(struct sl_svc_store *s, const struct sl_svc_request *rq)
 {
 	struct sl_assoc *a = s->assoc;
-	const struct sl_ingest_params params = {
+	struct sl_ingest_params params = {
 		.sop_class_uid = rq->cmd->affected_class,
 		.sop_instance_uid = rq->cmd->affected_instance,
 		.transfer_syntax_uid = sl_uid_of(sl_registry_ts_at(rq->context->ts)->uid),
@@ -43,6 +45,7 @@ static void begin(struct sl_svc_store *s, const struct sl_svc_request *rq)
 		.called = a->nego.called,
 		.duplicates = a->grant.duplicates,
 	};
+	memcpy(params.charset, a->grant.charset, sizeof(params.charset));
 	struct sl_server *server = a->conn->loop->server;
 	sl_stats_add(&server->stats->objects_in, 1);
 	s->pcid = rq->pcid;

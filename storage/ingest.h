@@ -25,6 +25,7 @@
 #include "core/env.h"
 #include "core/p10.h"
 #include "core/part.h"
+#include "storage/charset.h"
 #include "storage/ioq.h"
 #include "storage/pending.h"
 #include "storage/store.h"
@@ -60,6 +61,7 @@ struct sl_ingest_params {
 	struct sl_uid transfer_syntax_uid;             /* of the presentation context, registered */
 	struct sl_ae calling, called;                  /* (0002,0016) .. (0002,0018) */
 	enum sl_duplicates duplicates;                 /* policy for this peer */
+	char charset[SL_CHARSET_TERM_MAX]; /* assumed where the object says none; charset.h */
 };
 
 enum sl_dup { SL_DUP_NONE, SL_DUP_IDENTICAL, SL_DUP_CHANGED, SL_DUP_RECODED };

@@ -199,6 +199,7 @@ void sl_ingest_judge(struct sl_object *o, struct sl_ingest_thread *t, uint8_t *s
 	if (!o->result.is_sound)
 		o->result.unsound_why = sl_elem_flaw_words(o->elem.flaw);
 	judge_uids(o);
+	sl_charset_assume(&o->record, o->params.charset);
 	if (!o->result.is_sound && o->conf.unsound == SL_UNSOUND_REFUSE)
 		sl_ingest_condemn(o, SL_VERDICT_UNSOUND);
 }

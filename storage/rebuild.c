@@ -375,6 +375,7 @@ static enum sl_status prepare(struct rebuild *rb, struct sl_diag *d)
 	for (unsigned i = 0; i < conf->threads; i++) {
 		struct sl_rewalk *w = &rb->lanes[i].walk;
 		w->limits = conf->limits;
+		w->charsets = conf->charsets;
 		w->inflate_max = conf->inflate_max;
 		w->scratch = malloc(SCRATCH);
 		w->scratch_len = SCRATCH;

@@ -38,10 +38,11 @@ struct sl_rebuild_conf {
 	const struct sl_root *root;
 	const struct sl_env *env;
 	struct sl_elem_limits limits;
-	uint64_t inflate_max; /* dicom.inflate_max [bytes] */
-	uint64_t map_size;    /* index.map_size [bytes] */
-	unsigned threads;     /* that read files */
-	size_t memory;        /* bytes to sort in; 0 = 64 MiB */
+	const struct sl_charsets *charsets; /* as in rewalk.h */
+	uint64_t inflate_max;               /* dicom.inflate_max [bytes] */
+	uint64_t map_size;                  /* index.map_size [bytes] */
+	unsigned threads;                   /* that read files */
+	size_t memory;                      /* bytes to sort in; 0 = 64 MiB */
 	const struct sl_ops
 		*ops;      /* what was on its way out when the index was lost; NULL: nothing */
 	uint64_t next_seq; /* of the old index, where it is known; else 0 */

@@ -291,6 +291,7 @@ enum sl_status sl_recover(
 	rc->deps = deps;
 	rc->report = out;
 	rc->walk.limits = deps->limits;
+	rc->walk.charsets = deps->charsets;
 	rc->walk.inflate_max = deps->inflate_max;
 	rc->walk.inflate_memory = inflate_memory;
 	rc->walk.scratch = scratch;

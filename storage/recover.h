@@ -14,6 +14,7 @@ struct sl_recover_deps {
 	struct sl_index *index;
 	struct sl_elem_limits limits;
 	uint64_t inflate_max; /* bytes */
+	const struct sl_charsets *charsets; /* as in rewalk.h */
 };
 
 struct sl_recover_report {

@@ -96,5 +96,7 @@ enum sl_status sl_rewalk_file(struct sl_rewalk *w, struct sl_store *store,
 	out->file_len = reader->header_len + reader->dataset_len;
 	out->flags = p10->proof.flags &
 		     (SL_RECORD_UNSOUND | SL_RECORD_NOT_CURRENT | SL_RECORD_PLAIN_NAME);
+	if (w->charsets != NULL)
+		sl_charset_assume(out, sl_charsets_of(w->charsets, &p10->source));
 	return SL_OK;
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "core/elem.h"
+#include "storage/charset.h"
 #include "storage/digest.h"
 #include "storage/store.h"
 
@@ -16,6 +17,7 @@ struct sl_rewalk {
 	void *inflate_memory;         /* sl_inflate_memory() bytes */
 	uint8_t *scratch;             /* scratch_len bytes */
 	size_t scratch_len;
+	const struct sl_charsets *charsets; /* charset.h; NULL: nothing is assumed */
 	struct sl_elem elem;
 	struct sl_digest digest;
 };

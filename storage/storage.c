@@ -20,6 +20,7 @@ static enum sl_status make_index(struct sl_storage *s, const struct sl_storage_c
 		.root = &s->root,
 		.env = env,
 		.limits = conf->ingest.elem,
+		.charsets = &conf->charsets,
 		.inflate_max = conf->ingest.inflate_max,
 		.map_size = conf->map_size,
 		.threads = conf->threads,
@@ -70,6 +71,7 @@ static enum sl_status recover(
 		.store = s->store,
 		.index = s->index,
 		.limits = conf->ingest.elem,
+		.charsets = &conf->charsets,
 		.inflate_max = conf->ingest.inflate_max,
 	};
 	enum sl_status st = sl_recover(&deps, &s->recovered, d);

@@ -32,6 +32,7 @@ struct sl_storage_conf {
 	bool is_durable;        /* storage.durability = "fsync" */
 	unsigned threads;       /* storage.threads: disk threads */
 	uint64_t map_size;      /* index.map_size [bytes] */
+	struct sl_charsets charsets; /* for what is read again from files; borrowed during open */
 	struct sl_water_conf water;
 	struct sl_ingest_conf ingest;
 	struct sl_indexer_conf indexer;

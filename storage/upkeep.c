@@ -144,6 +144,7 @@ enum sl_status sl_upkeep_rebuild(const struct sl_storage_conf *conf, const struc
 		.ops = ops,
 		.env = env,
 		.limits = conf->ingest.elem,
+		.charsets = &conf->charsets,
 		.inflate_max = conf->ingest.inflate_max,
 		.map_size = conf->map_size,
 		.threads = conf->threads,
