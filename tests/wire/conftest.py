@@ -37,6 +37,16 @@ class WireCase(pytest.Item):
         return self.path, 0, f"{self.script.name}: {self.script.title}"
 
 
+class RowsCase(pytest.Item):
+    """Every row has its script."""
+
+    def runtest(self):
+        assert run.missing_rows(run.read_all()) == []
+
+    def reportinfo(self):
+        return self.path, 0, "the rows of the wire scripts"
+
+
 class NodesCase(pytest.Item):
     """What the shared nodes acknowledged is there, nothing else is, and nothing leaked."""
 
@@ -57,7 +67,7 @@ def pytest_collect_file(file_path, parent):
 def pytest_collection_modifyitems(session, items):
     cases = [item for item in items if isinstance(item, WireCase)]
     if cases:
-        items.append(NodesCase.from_parent(session, name="nodes"))
+        items += [NodesCase.from_parent(session, name="nodes"), RowsCase.from_parent(session, name="rows")]
 
 
 def pytest_collection_finish(session):

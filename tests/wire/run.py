@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """Runs wire scripts: what hostile, broken and slow peers do, and what the node must answer.
 
-    tests/wire/run.py [FILE.wire ...]     all of this folder; $SLUICED names the daemon
+    tests/wire/run.py [--set KEY=VALUE ...] [FILE.wire ...]   all of this folder; $SLUICED names the daemon
+    tests/wire/run.py --set dicom.loops=3 --set pool.buffers=1   every node made so
     SLUICE_FULL=1 tests/wire/run.py ...   the long profiles: `200|100000` in a script is then 100000
 
 A script after Varnish's vtc: `client` blocks that follow one another run at the same time, what else
@@ -33,6 +34,7 @@ top there are also:
 
 SPDX-License-Identifier: Apache-2.0
 """
+import argparse
 import concurrent.futures
 import fnmatch
 import hashlib
@@ -54,6 +56,7 @@ from messages import Messages  # noqa: E402
 from node import CORPUS, SLUICED, Node  # noqa: E402
 from p10 import read_p10  # noqa: E402
 from proxy import Proxy  # noqa: E402
+import stage  # noqa: E402
 from stage import Stage, until  # noqa: E402
 
 WORKERS = 6  # scripts at a time
@@ -365,8 +368,19 @@ class Programme:
         return self.stages.close()
 
 
+def missing_rows(programme):
+    """Rows of the two lists that no script is about."""
+    wanted = [str(n) for n in range(1, 45)] + "F8 F9 F10 F11 F12 F13 F20 F25 F26 F28 L4".split()
+    return [row for row in wanted if not any(row in s.rows for s in programme)]
+
+
 def main():
-    programme = read_all(sys.argv[1:])
+    parser = argparse.ArgumentParser(description="Runs wire scripts.")
+    parser.add_argument("files", nargs="*")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of every node")
+    args = parser.parse_args()
+    stage.BASE.update(pair.split("=", 1) for pair in args.set)
+    programme = read_all(args.files)
     running = Programme(programme)
     tally = {"passed": 0, "FAILED": 0, "NOT RUN": 0}
 

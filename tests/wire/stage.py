@@ -24,7 +24,7 @@ import threading
 import time
 
 import order
-from bench import bought, descriptors
+from bench import bought
 from kept import BUILD
 from load import Sender, join, make
 from node import SLUICED, WAIT_S, Node
@@ -78,7 +78,7 @@ class Stage:
         self.echo()
         if self.is_shared:
             self._warm_up()
-        self.memory, self.descriptors = bought(self.node.pid), descriptors(self.node.pid)
+        self.memory, self.descriptors = bought(self.node.pid), self._open_ones()
 
     def _warm_up(self):
         """Everything has been touched once before memory is measured."""
@@ -208,8 +208,18 @@ class Stage:
                     continue  # it was somebody else's, and is closed
                 assert int(flags.split()[1], 8) & os.O_CLOEXEC, f"{path} is open for children"
         else:
-            until(lambda: descriptors(self.node.pid) <= self.descriptors,
-                  lambda: f"{descriptors(self.node.pid)} descriptors, {self.descriptors} at first")
+            until(lambda: len(self._open_ones()) <= len(self.descriptors),
+                  lambda: f"more descriptors than at first: {sorted(self._open_ones() - self.descriptors)}")
+
+    def _open_ones(self):
+        """"NUMBER WHAT" of each. Without /dev/null: libuv keeps one for each loop that had a connection."""
+        folder, found = f"/proc/{self.node.pid}/fd", set()
+        for fd in os.listdir(folder):
+            try:
+                found.add(f"{fd} {os.readlink(f'{folder}/{fd}')}")
+            except FileNotFoundError:
+                pass  # closed meanwhile
+        return {text for text in found if not text.endswith(" /dev/null")}
 
     def expect_memory(self):
         if not IS_SANITIZED:
