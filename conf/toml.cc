@@ -22,6 +22,7 @@ static constexpr void toml_assert(bool holds)
 #include <toml++/toml.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <string>
@@ -181,12 +182,25 @@ std::unique_ptr<sl_toml> parse(std::string_view text)
 	return doc;
 }
 
+// toml++ ends the process where memory runs out in what it promises not to throw from. So it is asked for
+// before, all of it and more; a configuration that cannot be read again is refused, and the node goes on.
+bool has_memory(size_t text_len)
+{
+	void *volatile probe = malloc((1 << 20) + 64 * text_len);
+	free(probe);
+	return probe != nullptr;
+}
+
 } // namespace
 
 sl_toml *sl_toml_parse(const char *text, size_t n, sl_toml_error *error)
 {
 	memset(error, 0, sizeof(*error));
 	const std::string_view bytes(text, n);
+	if (!has_memory(n)) {
+		fail(error, {1, 1}, "out of memory");
+		return nullptr;
+	}
 	try {
 		try {
 			return parse(bytes).release();

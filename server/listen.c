@@ -59,6 +59,7 @@ static enum sl_status bind_failed(struct sl_diag *d, int err, const char *addr, 
 	}
 }
 
+/* The port it is in fact; 0: the system does not say. */
 static uint16_t port_of(int fd)
 {
 	struct sockaddr_storage sa;
@@ -87,13 +88,13 @@ static enum sl_status open_one(
 			&((const struct sockaddr_in6 *)(const void *)&sa)->sin6_addr);
 		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, is_any ? &off : &on, sizeof(int));
 	}
-	if (bind(fd, (struct sockaddr *)&sa, len) != 0 || listen(fd, BACKLOG) != 0) {
+	if (bind(fd, (struct sockaddr *)&sa, len) != 0 || listen(fd, BACKLOG) != 0 ||
+		(acceptor->port = port_of(fd)) == 0) {
 		int err = errno;
 		close(fd);
 		return bind_failed(d, err, addr, port);
 	}
 	acceptor->sockets[acceptor->n++] = (struct sl_listen_socket){.fd = fd, .listen = acceptor};
-	acceptor->port = port_of(fd);
 	return SL_OK;
 }
 
@@ -203,18 +204,7 @@ void sl_listen_tick(struct sl_listen *acceptor)
 		acceptor->is_resting = !watch(acceptor);
 }
 
-enum sl_status sl_listen_start(struct sl_listen *acceptor, uv_loop_t *loop)
-{
-	for (size_t i = 0; i < acceptor->n; i++) {
-		struct sl_listen_socket *s = &acceptor->sockets[i];
-		if (uv_poll_init(loop, &s->poll, s->fd) != 0)
-			return SL_E_IO;
-		s->poll.data = s;
-	}
-	return watch(acceptor) ? SL_OK : SL_E_IO;
-}
-
-/* ---- closing --------------------------------------------------------------------------------- */
+/* ---- starting and closing ---------------------------------------------------------------------- */
 
 static void close_socket(struct sl_listen_socket *s)
 {
@@ -242,6 +232,24 @@ void sl_listen_stop(struct sl_listen *acceptor)
 	acceptor->n = 0;
 	acceptor->is_resting = false;
 	close_reserved(acceptor);
+}
+
+enum sl_status sl_listen_start(struct sl_listen *acceptor, uv_loop_t *loop)
+{
+	size_t n = 0;
+	for (; n < acceptor->n; n++) {
+		struct sl_listen_socket *s = &acceptor->sockets[n];
+		if (uv_poll_init(loop, &s->poll, s->fd) != 0)
+			break;
+		s->poll.data = s;
+	}
+	if (n == acceptor->n && watch(acceptor))
+		return SL_OK;
+	for (size_t i = n; i < acceptor->n; i++)
+		close_socket(&acceptor->sockets[i]);
+	acceptor->n = n;
+	sl_listen_stop(acceptor);
+	return SL_E_IO;
 }
 
 void sl_listen_close(struct sl_listen *acceptor)

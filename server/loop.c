@@ -14,7 +14,7 @@
 
 static const struct sl_sm_row stage_rows[SL_LOOP_STAGE_N] = {
 	[SL_LOOP_IDLE] = {"IDLE", SL_SM_TO(SL_LOOP_RUNNING)},
-	[SL_LOOP_RUNNING] = {"RUNNING", SL_SM_TO(SL_LOOP_DRAINING)},
+	[SL_LOOP_RUNNING] = {"RUNNING", SL_SM_TO(SL_LOOP_DRAINING) | SL_SM_TO(SL_LOOP_IDLE)},
 	[SL_LOOP_DRAINING] = {"DRAINING", SL_SM_TO(SL_LOOP_STOPPED)},
 	[SL_LOOP_STOPPED] = {"STOPPED", 0},
 };
@@ -264,7 +264,10 @@ no_loop:
 enum sl_status sl_loop_start(struct sl_loop *loop)
 {
 	sl_sm_move(&loop->stage, SL_LOOP_RUNNING);
-	return pthread_create(&loop->thread, NULL, run, loop) == 0 ? SL_OK : SL_E_NOMEM;
+	if (pthread_create(&loop->thread, NULL, run, loop) == 0)
+		return SL_OK;
+	sl_sm_move(&loop->stage, SL_LOOP_IDLE); /* it never ran: fini closes its handles */
+	return SL_E_NOMEM;
 }
 
 void sl_loop_join(struct sl_loop *loop)

@@ -168,8 +168,14 @@ enum sl_status sl_server_start(struct sl_server *s, struct sl_diag *d)
 	atomic_store(&s->running_n, s->conf.loops);
 	for (; s->started_n < s->conf.loops; s->started_n++)
 		if (sl_loop_start(&s->loops[s->started_n]) != SL_OK)
-			return sl_fail(d, SL_E_NOMEM, 0, "server/start", "cannot start a thread");
-	return SL_OK;
+			break;
+	if (s->started_n == s->conf.loops)
+		return SL_OK;
+	if (s->started_n == 0)
+		sl_listen_stop(&s->listen); /* the first loop would */
+	sl_server_stop(s, 0);
+	return sl_fail(d, SL_E_NOMEM, EAGAIN, "server/start",
+		"cannot start a thread (limits: ulimit -u, TasksMax)");
 }
 
 void sl_server_configure(
