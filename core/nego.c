@@ -324,10 +324,13 @@ static uint16_t grant(uint16_t asked, uint16_t max)
 struct sl_nego_decision sl_nego_decide(
 	struct sl_nego *n, const struct sl_nego_policy *policy, const struct sl_nego_node *node)
 {
-	sl_assert(policy->async_max > 0);
+	uint16_t max = policy->async_max;
+	sl_assert(max > 0);
+	if (node->async_max > 0 && node->async_max < max)
+		max = node->async_max;
 	/* Without 53H the association is synchronous: one operation each way (D.3.3.3.1). */
-	n->async_invoked = n->has_async ? grant(n->async_invoked, policy->async_max) : 1;
-	n->async_performed = n->has_async ? grant(n->async_performed, policy->async_max) : 1;
+	n->async_invoked = n->has_async ? grant(n->async_invoked, max) : 1;
+	n->async_performed = n->has_async ? grant(n->async_performed, max) : 1;
 	return outcomes[judge(n, node)];
 }
 

@@ -115,6 +115,7 @@ struct sl_nego_node {
 	bool called_recognized; /* the called AE is ours, an alias, or not checked */
 	bool limit_reached;     /* no association is left, of the node or of this peer */
 	bool congested;         /* the pool is too short for one more association */
+	uint16_t async_max;     /* operations it can have at a time now; 0: any the policy allows */
 };
 
 /* How each goes through table 9-10, from Sta2 at the request's END:

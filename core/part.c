@@ -73,16 +73,12 @@ static void clear(struct sl_part *p)
 	p->bytes = 0;
 }
 
-void sl_part_move(struct sl_part *to, struct sl_part *from)
+void sl_part_rehome(struct sl_part *p, struct iovec *iov, uint16_t iov_cap)
 {
-	sl_assert(to->bufs_n == 0 && to->iov_n == 0 && !to->is_in_flight && !from->is_in_flight);
-	sl_assert(from->iov_n <= to->iov_cap);
-	memcpy(to->iov, from->iov, from->iov_n * sizeof(*to->iov));
-	memcpy(to->bufs, from->bufs, sizeof(to->bufs));
-	to->iov_n = from->iov_n;
-	to->bufs_n = from->bufs_n;
-	to->bytes = from->bytes;
-	clear(from);
+	sl_assert(p->iov_n <= iov_cap);
+	memcpy(iov, p->iov, p->iov_n * sizeof(*iov));
+	p->iov = iov;
+	p->iov_cap = iov_cap;
 }
 
 void sl_part_release(struct sl_part *p)
@@ -90,7 +86,7 @@ void sl_part_release(struct sl_part *p)
 	uint8_t n = p->bufs_n;
 	struct sl_slab *bufs[SL_PART_BUFS];
 	memcpy(bufs, p->bufs, sizeof(bufs));
-	clear(p); /* first: after the put the slot's next holder may fill this part (slab.index) */
+	clear(p);
 	for (uint8_t i = 0; i < n; i++)
 		sl_slab_put(bufs[i]);
 }

@@ -282,11 +282,17 @@ bool sl_assoc_is_mute(const struct sl_assoc *a, uint64_t ms)
 	return a->state == SL_UL_STA2 && sl_assoc_now_ms(a) - a->conn->opened_ms >= ms;
 }
 
+/* While a message comes in that nothing holds up, it is the peer that we wait for, whatever is under way
+ * of its others. */
 bool sl_assoc_waits_for_disk(const struct sl_assoc *a)
 {
-	for (size_t i = 0; i < SL_ARRAY_N(a->stores); i++)
-		if (sl_sm_state(&a->stores[i].op.stage) == SL_OP_DECIDING)
+	if (sl_msg_is_open(&a->msg) && a->held == SL_ASSOC_NOTHING)
+		return false;
+	sl_list_for_each (node, &a->stores) {
+		const struct sl_svc_store *s = sl_container_of(node, struct sl_svc_store, node);
+		if (sl_sm_state(&s->op.stage) == SL_OP_DECIDING)
 			return true;
+	}
 	return false;
 }
 
@@ -295,8 +301,9 @@ void sl_assoc_init(struct sl_assoc *a, struct sl_conn *conn, void (*on_object)(s
 	a->conn = conn;
 	a->on_object = on_object;
 	a->state = SL_UL_STA1;
-	for (size_t i = 0; i < SL_ARRAY_N(a->stores); i++)
-		sl_svc_store_init(&a->stores[i], a);
+	sl_list_init(&a->stores);
+	sl_svc_store_init(&a->store, a);
+	sl_list_push(&a->stores, &a->store.node);
 }
 
 void sl_assoc_begin(struct sl_assoc *a)

@@ -24,7 +24,6 @@
 #include "server/story.h"
 #include "server/svc.h"
 
-#define SL_ASSOC_WINDOW     1    /* operations open at a time, as we answer in 53H */
 #define SL_ASSOC_GOODBYE_MS 500  /* ARTIM in Sta13 for those who will not answer an A-ABORT */
 #define SL_ASSOC_LULL_MS    1000 /* a stopping node ends associations that are silent for so long */
 #define SL_ASSOC_ALIASES    16
@@ -84,7 +83,8 @@ struct sl_assoc {
 	struct sl_msg_ev message;      /* what is held */
 	const struct sl_wbuf *sending; /* P-DATA for the next SL_UL_SEND_PDATA */
 	struct sl_svc_sink sink;       /* where the open message's data set goes */
-	struct sl_svc_store stores[SL_ASSOC_WINDOW];
+	struct sl_list stores;     /* struct sl_svc_store.node: one for each operation granted */
+	struct sl_svc_store store; /* the first of them; the others are borrowed (window.h) */
 
 	struct sl_story story;
 };

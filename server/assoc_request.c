@@ -38,6 +38,26 @@ static void count_refusal(struct sl_assoc *a, struct sl_ul_reject r)
 	sl_stats_add(counter, 1);
 }
 
+/* Borrows the operations for as much of the window that is asked for as it can have now; they go back
+ * when the association is over. Returns how many it has. */
+static uint16_t open_window(struct sl_assoc *a)
+{
+	struct sl_server *server = sl_assoc_server_of(a);
+	uint16_t asked = a->nego.async_invoked, most = a->grant.nego.async_max;
+	if (!a->nego.has_async)
+		return 1;
+	struct sl_slab_stats pool = sl_slab_pool_stats(&server->pools.buffers);
+	uint32_t buffers_free = pool.waiters > 0 ? 0 : pool.n - pool.used;
+	uint32_t wanted = (asked == 0 || asked > most ? most : asked) - 1u;
+	uint32_t more = sl_window_borrow(&server->window, &a->stores, wanted, buffers_free);
+	sl_list_for_each (node, &a->stores) {
+		struct sl_svc_store *s = sl_container_of(node, struct sl_svc_store, node);
+		if (s != &a->store)
+			sl_svc_store_init(s, a);
+	}
+	return (uint16_t)(1 + more);
+}
+
 void sl_assoc_decide(struct sl_assoc *a)
 {
 	struct sl_server *server = sl_assoc_server_of(a);
@@ -48,6 +68,7 @@ void sl_assoc_decide(struct sl_assoc *a)
 		.called_recognized = is_called_recognized(a),
 		.limit_reached = !a->has_place || a->verdict == SL_PEER_TOO_MANY,
 		.congested = is_pool_short(server) || sl_loop_is_stopping(sl_assoc_loop_of(a)),
+		.async_max = open_window(a),
 	};
 	a->decision = sl_nego_decide(&a->nego, &a->grant.nego, &node);
 	const char *why = a->decision.why;

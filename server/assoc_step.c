@@ -27,18 +27,37 @@ void sl_assoc_ends(struct sl_assoc *a, enum sl_story_end end, const char *why, c
 		sl_story_ends(&a->story, end, why, note, sl_assoc_now_ms(a));
 }
 
+/* No operation is open. */
+static bool is_idle(const struct sl_assoc *a)
+{
+	sl_list_for_each (node, &a->stores)
+		if (sl_svc_store_is_busy(sl_container_of(node, struct sl_svc_store, node)))
+			return false;
+	return true;
+}
+
 bool sl_assoc_is_over(const struct sl_assoc *a)
 {
-	for (size_t i = 0; i < SL_ARRAY_N(a->stores); i++)
-		if (sl_svc_store_is_busy(&a->stores[i]))
-			return false;
-	return sl_assoc_is_ended(a);
+	return sl_assoc_is_ended(a) && is_idle(a);
+}
+
+/* What was borrowed for its window goes back. */
+static void close_window(struct sl_assoc *a)
+{
+	sl_list_for_each_safe (node, next, &a->stores) {
+		struct sl_svc_store *s = sl_container_of(node, struct sl_svc_store, node);
+		if (s == &a->store)
+			continue;
+		sl_list_remove(&s->node);
+		sl_window_give_back(&sl_assoc_server_of(a)->window, s);
+	}
 }
 
 static void tell_if_over(struct sl_assoc *a)
 {
 	if (!sl_assoc_is_over(a))
 		return;
+	close_window(a);
 	sl_conn_settle_wait(a->conn);
 	struct sl_story_who w = sl_assoc_who(a);
 	sl_story_tell(&a->story, &w);
@@ -174,10 +193,7 @@ static void answer_associate(struct sl_assoc *a)
 /* In Sta8: every operation that was complete gets its response before the release does. */
 static void answer_release(struct sl_assoc *a)
 {
-	for (size_t i = 0; i < SL_ARRAY_N(a->stores); i++)
-		if (sl_svc_store_is_busy(&a->stores[i]))
-			return;
-	if (a->state == SL_UL_STA8)
+	if (a->state == SL_UL_STA8 && is_idle(a))
 		sl_assoc_step(a, SL_UL_EVT14);
 }
 

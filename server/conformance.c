@@ -158,7 +158,8 @@ static void print_services(FILE *f, const struct sl_conformance_opts *o)
 		f);
 	fprintf(f, "| The same bytes again under a SOP Instance UID | 0000, no second copy |\n");
 	fprintf(f,
-		"| Other bytes under a stored SOP Instance UID | `storage.duplicates = \"%s\"`: %s |\n",
+		"| Other bytes under a stored SOP Instance UID | `storage.duplicates = \"%s\"`: %s "
+		"|\n",
 		o->duplicates,
 		strcmp(o->duplicates, "refuse") == 0 ? "0111"
 		: strcmp(o->duplicates, "first") == 0
@@ -243,8 +244,8 @@ static void print_negotiation(FILE *f)
 	      "classes "
 	      "on an association that also negotiates a C-GET model |\n"
 	      "| Asynchronous Operations Window (53H) | the smaller of what is asked and our "
-	      "bound; not "
-	      "asked: synchronous |\n"
+	      "bound, less while buffers are short; requests beyond it wait; not asked: "
+	      "synchronous |\n"
 	      "| SOP Class Extended Negotiation (56H) | storage: level 2, signature level 3, no "
 	      "coercion; "
 	      "others: no answer |\n"

@@ -192,10 +192,20 @@ static void set_reading(struct sl_conn *c)
 		sl_assoc_on_closed(&c->assoc);
 }
 
-void sl_conn_pump(struct sl_conn *c)
+/* As far as it goes now. */
+static void pump_once(struct sl_conn *c)
 {
 	if (is_open(c) && sl_assoc_parse(&c->assoc))
 		sl_intake_turn(&c->intake);
+}
+
+void sl_conn_pump(struct sl_conn *c)
+{
+	pump_once(c);
+	if (is_open(c) && c->intake.wait == SL_INTAKE_DISK) {
+		sl_intake_await(&c->intake);
+		pump_once(c);
+	}
 	if (!is_open(c))
 		return;
 	sl_conn_settle_wait(c);

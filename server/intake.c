@@ -9,37 +9,47 @@ static bool is_area(const struct sl_intake *in)
 	return in->region->pool == &in->pools->areas;
 }
 
-static struct sl_part *part_of(const struct sl_intake *in, const struct sl_slab *s)
+static struct iovec *table_of(const struct sl_intake *in)
 {
-	return s->pool == &in->pools->areas ? &in->pools->area_parts[s->index]
-					    : &in->pools->buffer_parts[s->index];
+	size_t i = in->region->index;
+	return is_area(in) ? &in->pools->area_tables[i * SL_PART_SMALL]
+			   : &in->pools->buffer_tables[i * SL_PART_IOV];
 }
 
+static uint16_t places_of(const struct sl_intake *in)
+{
+	return is_area(in) ? SL_PART_SMALL : SL_PART_IOV;
+}
+
+/* Leaves the region for s: one of the areas, or a buffer whose reference is taken over. */
 static void enter(struct sl_intake *in, struct sl_slab *s)
 {
+	if (in->region != NULL && !is_area(in))
+		sl_slab_put(in->region);
 	in->region = s;
 	in->start = in->end = 0;
+	in->places_n = 0;
 }
 
-/* The number of areas is proven (SL_INTAKE_AREAS): there is always one. */
-static void enter_area(struct sl_intake *in)
+/* An area that no part refers to; NULL: all are in flight. */
+static struct sl_slab *free_area(const struct sl_intake *in)
 {
-	struct sl_slab *area = sl_slab_get(&in->pools->areas);
-	sl_assert(area != NULL);
-	enter(in, area);
+	for (size_t i = 0; i < SL_INTAKE_AREAS; i++)
+		if (!sl_slab_is_shared(in->areas[i]))
+			return in->areas[i];
+	return NULL;
 }
 
 /* All of the region was parsed and none of it belongs to an open object: back to rest. */
 static void rest(struct sl_intake *in)
 {
-	if (is_area(in) && !sl_slab_is_shared(in->region)) {
-		in->start = in->end = 0;
-		return;
-	}
-	if (is_area(in) && in->end < in->region->cap)
+	if (is_area(in) && sl_slab_is_shared(in->region) && in->end < in->region->cap)
 		return; /* behind a part in flight there is still room */
-	sl_slab_put(in->region);
-	enter_area(in);
+	struct sl_slab *area = free_area(in);
+	if (area != NULL)
+		enter(in, area);
+	else
+		in->wait = SL_INTAKE_DISK;
 }
 
 /* ---- grants ---------------------------------------------------------------------------------- */
@@ -51,16 +61,13 @@ static void on_grant(struct sl_slab_waiter *waiter)
 	sl_mailbox_post(in->mailbox, &in->granted);
 }
 
-/* The area's fragments move into the buffer's part: the object stays one part. */
+/* The part goes on in the buffer: the object stays one part. Takes the reference. */
 static void adopt(struct sl_intake *in, struct sl_slab *buffer)
 {
-	struct sl_part *part = part_of(in, buffer);
-	sl_part_move(part, in->part);
-	enum sl_status st = sl_part_hold(part, buffer);
-	sl_assert(st == SL_OK); /* an area's part holds the area alone */
-	in->part = part;
-	sl_slab_put(in->region);
+	enum sl_status st = sl_part_hold(in->part, buffer);
+	sl_assert(st == SL_OK); /* until then it lies in one */
 	enter(in, buffer);
+	sl_part_rehome(in->part, table_of(in), places_of(in));
 	in->since_ms = in->now_ms;
 	in->wait = SL_INTAKE_READY;
 }
@@ -108,8 +115,14 @@ static void forget_ticket(struct sl_intake *in)
 void sl_intake_init(struct sl_intake *in, struct sl_intake_pools *pools, struct sl_mailbox *mailbox,
 	void (*on_granted)(struct sl_intake *in))
 {
-	*in = (struct sl_intake){
-		.pools = pools, .mailbox = mailbox, .on_granted = on_granted, .fd = -1};
+	in->pools = pools;
+	in->mailbox = mailbox;
+	in->on_granted = on_granted;
+	in->fd = -1;
+	in->region = NULL;
+	in->ticket = SL_INTAKE_NO_TICKET;
+	atomic_init(&in->is_awaited, false);
+	in->waiter = (struct sl_slab_waiter){0};
 	in->waiter.on_grant = on_grant;
 	sl_list_init(&in->waiter.node);
 	sl_mail_init(&in->granted, deliver_grant);
@@ -121,7 +134,12 @@ void sl_intake_open(struct sl_intake *in, int fd)
 	in->op = NULL;
 	in->part = NULL;
 	in->wait = SL_INTAKE_READY;
-	enter_area(in);
+	/* There are enough: those of a slot come back before it is free (server.c, lay_out()). */
+	for (size_t i = 0; i < SL_INTAKE_AREAS; i++) {
+		in->areas[i] = sl_slab_get(&in->pools->areas);
+		sl_assert(in->areas[i] != NULL);
+	}
+	enter(in, in->areas[0]);
 }
 
 void sl_intake_close(struct sl_intake *in)
@@ -129,8 +147,10 @@ void sl_intake_close(struct sl_intake *in)
 	if (in->region == NULL)
 		return;
 	(void)sl_intake_drop(in);
-	sl_slab_put(in->region);
+	enter(in, in->areas[0]); /* a buffer goes back */
 	in->region = NULL;
+	for (size_t i = 0; i < SL_INTAKE_AREAS; i++)
+		sl_slab_put(in->areas[i]);
 	in->fd = -1;
 }
 
@@ -173,6 +193,32 @@ void sl_intake_begin(struct sl_intake *in, struct sl_op *op)
 	in->has_appended = false;
 }
 
+/* A part for the fragments that come, with what is left of the region's table; false when nothing is,
+ * before parts in flight are released. */
+static bool gather(struct sl_intake *in)
+{
+	if (!sl_slab_is_shared(in->region))
+		in->places_n = 0;
+	uint16_t left = (uint16_t)(places_of(in) - in->places_n);
+	if (left == 0) {
+		in->wait = SL_INTAKE_DISK;
+		return false;
+	}
+	in->part = sl_op_part(in->op);
+	sl_part_init(in->part, table_of(in) + in->places_n, left);
+	enum sl_status held = sl_part_hold(in->part, in->region);
+	sl_assert(held == SL_OK);
+	in->since_ms = in->now_ms;
+	return true;
+}
+
+/* Ends the gathering: the part's places stay taken. */
+static void close_part(struct sl_intake *in)
+{
+	in->places_n = (uint16_t)(in->places_n + in->part->iov_n);
+	in->part = NULL;
+}
+
 /* Hands the gathered part to the disk; false when too many are in flight. */
 static bool append(struct sl_intake *in)
 {
@@ -180,8 +226,8 @@ static bool append(struct sl_intake *in)
 		in->wait = SL_INTAKE_DISK;
 		return false;
 	}
-	sl_op_append(in->op, in->part);
-	in->part = NULL;
+	close_part(in);
+	sl_op_append(in->op);
 	in->has_appended = true;
 	return true;
 }
@@ -190,23 +236,15 @@ enum sl_status sl_intake_add(struct sl_intake *in, const uint8_t *at, size_t n)
 {
 	if (in->op == NULL || n == 0)
 		return SL_OK;
-	if (in->part == NULL) {
-		if (sl_slab_is_shared(in->region)) {
-			in->wait = SL_INTAKE_DISK; /* the region's part is in flight */
-			return SL_AGAIN;
-		}
-		in->part = part_of(in, in->region);
-		enum sl_status held = sl_part_hold(in->part, in->region);
-		sl_assert(held == SL_OK);
-		in->since_ms = in->now_ms;
-	}
+	if (in->part == NULL && !gather(in))
+		return SL_AGAIN;
 	enum sl_status st = sl_part_add(in->part, in->region->base + (at - in->region->base), n);
 	if (st == SL_OK) {
 		in->wait = SL_INTAKE_READY;
 		return SL_OK;
 	}
 	/* The table is full before the buffer is: written as it is, and this region's next part begins
-	 * when that one is done. */
+	 * when those before it are done. */
 	(void)append(in);
 	in->wait = SL_INTAKE_DISK;
 	return SL_AGAIN;
@@ -220,11 +258,12 @@ enum sl_status sl_intake_finish(struct sl_intake *in, uint64_t extra_bytes)
 		return SL_AGAIN;
 	}
 	struct sl_op *op = in->op;
-	struct sl_part *last = in->part;
+	bool has_last = in->part != NULL;
+	if (has_last)
+		close_part(in);
 	in->op = NULL;
-	in->part = NULL;
 	in->wait = SL_INTAKE_READY;
-	sl_op_finish(op, last, extra_bytes);
+	sl_op_finish(op, has_last, extra_bytes);
 	return SL_OK;
 }
 
@@ -252,6 +291,18 @@ static bool is_fast(const struct sl_intake *in)
 	return ioctl(in->fd, FIONREAD, &waiting) == 0 && (size_t)waiting >= in->region->cap;
 }
 
+/* An object that began behind another one in its buffer would be cut in two only for that. Nobody waits
+ * for this: a holder of a buffer does not queue for another. */
+static bool go_on_in_second(struct sl_intake *in)
+{
+	if (in->places_n == 0 || in->has_appended || in->part->bufs_n == SL_PART_BUFS)
+		return false;
+	struct sl_slab *second = sl_slab_get(&in->pools->buffers);
+	if (second != NULL)
+		adopt(in, second);
+	return second != NULL;
+}
+
 void sl_intake_turn(struct sl_intake *in)
 {
 	if (in->start < in->end || in->ticket == SL_INTAKE_QUEUED)
@@ -267,8 +318,15 @@ void sl_intake_turn(struct sl_intake *in)
 		ask_for_buffer(in);
 		return;
 	}
+	if (!is_area(in) && go_on_in_second(in))
+		return;
 	if (append(in))
 		rest(in);
+}
+
+void sl_intake_await(struct sl_intake *in)
+{
+	(void)atomic_exchange_explicit(&in->is_awaited, true, memory_order_acq_rel);
 }
 
 bool sl_intake_spill(struct sl_intake *in, uint64_t now_ms)

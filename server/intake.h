@@ -2,19 +2,23 @@
  *
  * The *region* is the buffer being read into: [start, end) waits for the parser, [end, cap) is free.
  * At rest it is an *area* (small, always there). While a data set comes in, the parser hands payload
- * to sl_intake_add(): it goes into the region's *part* as fragments, where it lies.
+ * to sl_intake_add(): it goes into the object's *part* as fragments, where it lies. In an asynchronous
+ * association one read may bring the end of an object and the next one's beginning: then parts of
+ * several objects lie in one region, each with a piece of the region's table of fragments.
  *
  * When the region is full, sl_intake_turn() makes room, in this order of preference:
- *   - nothing in it belongs to an open object: begin again at its front, or in a fresh area;
+ *   - nothing in it belongs to an open object: begin again at its front, or in another area;
  *   - an area that filled quickly, or with more waiting in the kernel: a pool buffer, into whose part
  *     the area's fragments move, so that an object that fits is one part. None free: queue and wait
  *     (reading pauses, TCP pushes back);
+ *   - a pool buffer in which the object does not lie alone: a second one, if there is one now;
  *   - a slow sender's area, or a pool buffer: its part goes to the disk as it is, and reading goes on
- *     in a fresh area. Too many parts in flight: wait for the disk.
+ *     in another area. Too many parts in flight: wait for the disk.
  * Invariant: whoever holds a pool buffer can give it up without getting another one.
  *
- * A part is in flight until ingest put its references; until then its buffer carries no other part.
- * An area more than the region is only ever held by a part in flight: SL_INTAKE_AREAS per connection.
+ * A part is in flight until ingest put its references; the table's pieces are taken in turn and are free
+ * again when no part refers to the region any more. A connection has SL_INTAKE_AREAS areas while it is
+ * open; one that a part in flight refers to is not entered.
  *
  * Threads: all functions on the loop's thread; grants arrive by mailbox.
  * SPDX-License-Identifier: Apache-2.0 */
@@ -25,15 +29,16 @@
 #include "server/mailbox.h"
 #include "server/op.h"
 
-#define SL_INTAKE_AREAS    (1 + SL_INGEST_WINDOW) /* the region, and one for each part in flight */
+#define SL_INTAKE_AREAS    (1 + SL_INGEST_WINDOW) /* a slow sender's parts in flight, and the region */
 #define SL_INTAKE_FAST_MS  200                    /* an area filled in less is a fast sender's */
 #define SL_INTAKE_QUIET_MS 100                    /* without a byte while others wait: spilled */
 #define SL_INTAKE_HOLD_MS  1000 /* a part-filled buffer is held no longer while others wait */
 
-/* The buffers of all connections and the parts beside them, by sl_slab.index. Shared by the loops. */
+/* The buffers of all connections and the tables of fragments beside them: SL_PART_SMALL places for each
+ * area, SL_PART_IOV for each buffer, by sl_slab.index. Shared by the loops. */
 struct sl_intake_pools {
 	struct sl_slab_pool areas, buffers;
-	struct sl_part *area_parts, *buffer_parts;
+	struct iovec *area_tables, *buffer_tables;
 };
 
 enum sl_intake_wait {
@@ -52,12 +57,16 @@ struct sl_intake {
 	struct sl_intake_pools *pools;
 	struct sl_mailbox *mailbox;
 	void (*on_granted)(struct sl_intake *in); /* a wait for the pool is over */
-	int fd;                 /* to ask how much waits in the kernel; borrowed */
-	struct sl_slab *region; /* one reference; NULL while closed */
+	int fd;                                 /* to ask how much waits in the kernel; borrowed */
+	struct sl_slab *areas[SL_INTAKE_AREAS]; /* one reference each while open */
+	struct sl_slab
+		*region; /* one of the areas, or a buffer with a reference; NULL while closed */
 	size_t start, end;
-	struct sl_op *op;     /* whose payload comes in; NULL: none, or it is dropped */
-	struct sl_part *part; /* the region's part while it holds fragments of op's object */
-	bool has_appended;    /* a part of this object went ahead */
+	uint16_t places_n;      /* of the region's table: taken by parts that were handed over */
+	struct sl_op *op;       /* whose payload comes in; NULL: none, or it is dropped */
+	struct sl_part *part;   /* op's, while it gathers; the last fragments lie in the region */
+	bool has_appended;      /* a part of this object went ahead */
+	atomic_bool is_awaited; /* see sl_intake_await() */
 	enum sl_intake_wait wait;
 	enum sl_intake_ticket ticket;
 	struct sl_slab_waiter waiter;
@@ -69,7 +78,7 @@ struct sl_intake {
 void sl_intake_init(struct sl_intake *in, struct sl_intake_pools *pools, struct sl_mailbox *mailbox,
 	void (*on_granted)(struct sl_intake *in));
 
-/* With an area for the connection fd. */
+/* With areas for the connection fd. */
 void sl_intake_open(struct sl_intake *in, int fd);
 
 /* Gives everything back, at any time. A grant may still be under way: sl_intake_is_quiet(). */
@@ -103,6 +112,10 @@ uint64_t sl_intake_drop(struct sl_intake *in);
 /* After the parser took all it could: makes room where there is none. in->wait says what for, when
  * there is still none. */
 void sl_intake_turn(struct sl_intake *in);
+
+/* in->wait is for the disk: from now on a released part is news, whichever operation's. What is waited
+ * for may have come just before: look once more after this. */
+void sl_intake_await(struct sl_intake *in);
 
 /* On a tick, while others wait for buffers: gives up the buffer of a sender that went quiet or holds it
  * for long. True when it did. */

@@ -56,7 +56,7 @@ static void fill_policy(struct sl_nego_policy *policy, const struct sl_conf *con
 	size_t bad;
 	sl_nego_policy_init(policy);
 	policy->accept_unknown_classes = conf->dicom.accept_unknown_sop_classes;
-	policy->async_max = SL_ASSOC_WINDOW;
+	policy->async_max = (uint16_t)conf->dicom.async_window;
 	if ((services & 1U << SL_CONF_SERVICE_ECHO) == 0)
 		policy->served &= ~(1U << SL_SOP_VERIFICATION);
 	if ((services & 1U << SL_CONF_SERVICE_STORE) == 0)
@@ -120,6 +120,7 @@ static void fill_server(struct sl_server_conf *out, const struct sl_conf *conf)
 	out->listen.port = (uint16_t)dicom->port;
 	out->loops = (unsigned)dicom->loops;
 	out->max_associations = (uint32_t)dicom->max_associations;
+	out->async_window = (uint16_t)dicom->async_window;
 	out->max_pdu = (uint32_t)dicom->max_pdu;
 	out->recv_area = dicom->recv_area;
 	out->buffer_size = conf->pool.buffer_size;

@@ -14,7 +14,7 @@ struct layout {
 	uint32_t slots_n, areas_n; /* connection slots of all loops; areas */
 	uint32_t slots_of_loop;
 	size_t buffers_at, areas_at, slots_at, loops_at;
-	size_t buffer_slabs_at, area_slabs_at, buffer_parts_at, area_parts_at, iovs_at;
+	size_t buffer_slabs_at, area_slabs_at, buffer_tables_at, area_tables_at, spares_at;
 	size_t total;
 };
 
@@ -33,6 +33,13 @@ static size_t place(size_t *total, size_t n)
 	return at;
 }
 
+/* Operations beyond the one each association has. */
+static uint32_t spares_of(const struct sl_server_conf *conf)
+{
+	uint64_t most = (uint64_t)conf->max_associations * (conf->async_window - 1);
+	return (uint32_t)sl_min64(most, SL_WINDOW_SPARES_MAX);
+}
+
 static struct layout lay_out(const struct sl_server_conf *conf)
 {
 	struct layout l = {0};
@@ -47,11 +54,11 @@ static struct layout lay_out(const struct sl_server_conf *conf)
 	l.loops_at = place(&l.total, conf->loops * sizeof(struct sl_loop));
 	l.buffer_slabs_at = place(&l.total, conf->buffers * sizeof(struct sl_slab));
 	l.area_slabs_at = place(&l.total, l.areas_n * sizeof(struct sl_slab));
-	l.buffer_parts_at = place(&l.total, conf->buffers * sizeof(struct sl_part));
-	l.area_parts_at = place(&l.total, l.areas_n * sizeof(struct sl_part));
-	l.iovs_at = place(&l.total,
-		((size_t)conf->buffers * SL_PART_IOV + (size_t)l.areas_n * SL_PART_SMALL) *
-			sizeof(struct iovec));
+	l.buffer_tables_at =
+		place(&l.total, (size_t)conf->buffers * SL_PART_IOV * sizeof(struct iovec));
+	l.area_tables_at =
+		place(&l.total, (size_t)l.areas_n * SL_PART_SMALL * sizeof(struct iovec));
+	l.spares_at = place(&l.total, spares_of(conf) * sizeof(struct sl_svc_store));
 	return l;
 }
 
@@ -85,17 +92,13 @@ static void make_pools(struct sl_server *s, const struct layout *l)
 {
 	uint8_t *m = s->memory;
 	struct sl_intake_pools *p = &s->pools;
-	struct iovec *iov = (void *)(m + l->iovs_at);
-	p->buffer_parts = (void *)(m + l->buffer_parts_at);
-	p->area_parts = (void *)(m + l->area_parts_at);
+	p->buffer_tables = (void *)(m + l->buffer_tables_at);
+	p->area_tables = (void *)(m + l->area_tables_at);
 	sl_slab_pool_init(&p->buffers, (void *)(m + l->buffer_slabs_at), m + l->buffers_at,
 		s->conf.buffer_size, s->conf.buffers);
 	sl_slab_pool_init(&p->areas, (void *)(m + l->area_slabs_at), m + l->areas_at,
 		s->conf.recv_area, l->areas_n);
-	for (uint32_t i = 0; i < s->conf.buffers; i++, iov += SL_PART_IOV)
-		sl_part_init(&p->buffer_parts[i], iov, SL_PART_IOV);
-	for (uint32_t i = 0; i < l->areas_n; i++, iov += SL_PART_SMALL)
-		sl_part_init(&p->area_parts[i], iov, SL_PART_SMALL);
+	sl_window_init(&s->window, (void *)(m + l->spares_at), spares_of(&s->conf));
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */
@@ -155,6 +158,7 @@ no_listen:
 no_loops:
 	sl_peers_fini(&s->peers);
 no_peers:
+	sl_window_fini(&s->window);
 	munmap(s->memory, s->memory_len);
 no_memory:
 	free(s);
@@ -208,6 +212,7 @@ void sl_server_close(struct sl_server *s)
 	for (unsigned i = 0; i < s->conf.loops; i++)
 		sl_loop_fini(&s->loops[i]);
 	sl_peers_fini(&s->peers);
+	sl_window_fini(&s->window);
 	munmap(s->memory, s->memory_len);
 	free(s);
 }

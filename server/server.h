@@ -16,6 +16,7 @@
 #include "server/loop.h"
 #include "server/peers.h"
 #include "server/stats.h"
+#include "server/window.h"
 
 #define SL_SERVER_LOOPS_MAX 64
 #define SL_SERVER_SPARE     16 /* connection slots beyond max_associations: for refusals */
@@ -26,6 +27,7 @@ struct sl_server_conf {
 	struct sl_listen_conf listen;
 	unsigned loops;            /* 1 .. SL_SERVER_LOOPS_MAX */
 	uint32_t max_associations; /* at least 1 */
+	uint16_t async_window;     /* operations of one association at a time, at least 1 */
 	uint32_t max_pdu;          /* we declare [bytes] */
 	size_t recv_area;          /* of a connection [bytes] */
 	size_t buffer_size;        /* of a pool buffer [bytes] */
@@ -53,6 +55,7 @@ struct sl_server {
 	void (*on_stopped)(void *arg);
 	void *arg;
 	struct sl_intake_pools pools;
+	struct sl_window window; /* operations to lend */
 	struct sl_peers peers;
 	struct sl_listen listen;
 	struct sl_loop *loops;        /* conf.loops of them */

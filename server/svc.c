@@ -24,17 +24,18 @@ const struct sl_svc *sl_svc_find(uint16_t field)
 /* The Message ID belongs to an operation that is still open. */
 static bool is_taken(const struct sl_assoc *a, uint16_t message_id)
 {
-	for (size_t i = 0; i < SL_ARRAY_N(a->stores); i++)
-		if (sl_svc_store_is_busy(&a->stores[i]) &&
-			a->stores[i].rsp.responded_to == message_id)
+	sl_list_for_each (node, &a->stores) {
+		const struct sl_svc_store *s = sl_container_of(node, struct sl_svc_store, node);
+		if (sl_svc_store_is_busy(s) && s->rsp.responded_to == message_id)
 			return true;
+	}
 	return false;
 }
 
 static bool is_window_full(const struct sl_assoc *a)
 {
-	for (size_t i = 0; i < SL_ARRAY_N(a->stores); i++)
-		if (!sl_svc_store_is_busy(&a->stores[i]))
+	sl_list_for_each (node, &a->stores)
+		if (!sl_svc_store_is_busy(sl_container_of(node, struct sl_svc_store, node)))
 			return false;
 	return true;
 }
@@ -136,6 +137,6 @@ enum sl_status sl_svc_data(struct sl_assoc *a, struct sl_msg_ev *ev)
 void sl_svc_abort(struct sl_assoc *a)
 {
 	a->sink.kind = SL_SVC_SINK_NONE;
-	for (size_t i = 0; i < SL_ARRAY_N(a->stores); i++)
-		sl_svc_store_abort(&a->stores[i]);
+	sl_list_for_each (node, &a->stores)
+		sl_svc_store_abort(sl_container_of(node, struct sl_svc_store, node));
 }

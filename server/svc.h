@@ -34,6 +34,7 @@ struct sl_svc_sink {
 
 /* A C-STORE in work: its object, and its response but for the status. */
 struct sl_svc_store {
+	struct sl_list node; /* in its association's `stores`, or to be lent (window.h) */
 	struct sl_op op;
 	struct sl_assoc *assoc;
 	uint8_t pcid;
@@ -85,6 +86,7 @@ void sl_svc_refuse(struct sl_assoc *a, const struct sl_svc_request *rq, enum sl_
 void sl_svc_echo_request(struct sl_assoc *a, const struct sl_svc_request *rq);
 void sl_svc_store_request(struct sl_assoc *a, const struct sl_svc_request *rq);
 SL_MUST enum sl_status sl_svc_store_data(struct sl_svc_store *s, struct sl_msg_ev *ev);
+/* For the association; again when another one borrows it. Not in work. */
 void sl_svc_store_init(struct sl_svc_store *s, struct sl_assoc *a);
 /* The object is no longer wanted: open parts are given up. Nothing to do where none is open. */
 void sl_svc_store_abort(struct sl_svc_store *s);

@@ -28,9 +28,11 @@ bool sl_svc_store_is_busy(const struct sl_svc_store *s)
 
 static struct sl_svc_store *take_free(struct sl_assoc *a)
 {
-	for (size_t i = 0; i < SL_ARRAY_N(a->stores); i++)
-		if (!sl_svc_store_is_busy(&a->stores[i]))
-			return &a->stores[i];
+	sl_list_for_each (node, &a->stores) {
+		struct sl_svc_store *s = sl_container_of(node, struct sl_svc_store, node);
+		if (!sl_svc_store_is_busy(s))
+			return s;
+	}
 	return NULL;
 }
 
@@ -85,7 +87,7 @@ enum sl_status sl_svc_store_data(struct sl_svc_store *s, struct sl_msg_ev *ev)
 	if (s->is_dropping) {
 		s->dropped += ev->len;
 		if (ev->is_end)
-			sl_op_finish(&s->op, NULL, s->dropped);
+			sl_op_finish(&s->op, false, s->dropped);
 		return SL_OK;
 	}
 	if (sl_intake_add(intake_of(s), ev->p, ev->len) == SL_AGAIN)
@@ -133,7 +135,7 @@ static void on_done(struct sl_op *op)
 void sl_svc_store_init(struct sl_svc_store *s, struct sl_assoc *a)
 {
 	s->assoc = a;
-	sl_op_init(&s->op, &a->conn->loop->mailbox);
+	sl_op_init(&s->op, &a->conn->loop->mailbox, &a->conn->intake.is_awaited);
 	s->op.on_part = on_part;
 	s->op.on_done = on_done;
 	s->op.owner = s;

@@ -66,14 +66,14 @@ static void U5_what_the_node_knows_rejects(void **state)
 		int result, source, reason;
 		const char *why;
 	} rows[] = {
-		{{false, true, false, false}, 1, 1, 3, "calling-ae"},
-		{{true, false, false, false}, 1, 1, 7, "called-ae"},
-		{{true, true, true, false}, 2, 3, 2, "limit"},
-		{{true, true, false, true}, 2, 3, 1, "congestion"},
+		{{false, true, false, false, 0}, 1, 1, 3, "calling-ae"},
+		{{true, false, false, false, 0}, 1, 1, 7, "called-ae"},
+		{{true, true, true, false, 0}, 2, 3, 2, "limit"},
+		{{true, true, false, true, 0}, 2, 3, 1, "congestion"},
 		/* The first fault counts: a stranger learns nothing more. */
-		{{false, false, true, true}, 1, 1, 3, "calling-ae"},
-		{{true, false, true, true}, 1, 1, 7, "called-ae"},
-		{{true, true, true, true}, 2, 3, 2, "limit"},
+		{{false, false, true, true, 0}, 1, 1, 3, "calling-ae"},
+		{{true, false, true, true, 0}, 1, 1, 7, "called-ae"},
+		{{true, true, true, true, 0}, 2, 3, 2, "limit"},
 	};
 	for (size_t i = 0; i < SL_ARRAY_N(rows); i++) {
 		struct talk t = talk_ready();
@@ -205,19 +205,23 @@ static void D6_window_is_the_smaller_of_asked_and_bound(void **state)
 	(void)state;
 	static const struct {
 		const char *asked;
-		uint16_t bound;
-		const char *answer; /* NULL: none */
+		uint16_t bound, now; /* of the policy; what the node has left, 0: unknown */
+		const char *answer;  /* NULL: none */
 		uint16_t invoked;
 	} rows[] = {
-		{"", 1, NULL, 1},
-		{"", 8, NULL, 1}, /* not asked: synchronous, whatever we could do */
-		{"53 00 {0001 0001}", 1, "ASYNC 1 1\n", 1},
-		{"53 00 {0000 0000}", 1, "ASYNC 1 1\n", 1}, /* any number */
-		{"53 00 {0010 0001}", 1, "ASYNC 1 1\n", 1},
-		{"53 00 {0010 0001}", 8, "ASYNC 8 1\n", 8},
-		{"53 00 {0004 0004}", 8, "ASYNC 4 4\n", 4},
-		{"53 00 {0000 0001}", 8, "ASYNC 8 1\n", 8},
-		{"53 00 {ffff ffff}", 8, "ASYNC 8 8\n", 8},
+		{"", 1, 0, NULL, 1},
+		{"", 8, 0, NULL, 1}, /* not asked: synchronous, whatever we could do */
+		{"53 00 {0001 0001}", 1, 0, "ASYNC 1 1\n", 1},
+		{"53 00 {0000 0000}", 1, 0, "ASYNC 1 1\n", 1}, /* any number */
+		{"53 00 {0010 0001}", 1, 0, "ASYNC 1 1\n", 1},
+		{"53 00 {0010 0001}", 8, 0, "ASYNC 8 1\n", 8},
+		{"53 00 {0004 0004}", 8, 0, "ASYNC 4 4\n", 4},
+		{"53 00 {0000 0001}", 8, 0, "ASYNC 8 1\n", 8},
+		{"53 00 {ffff ffff}", 8, 0, "ASYNC 8 8\n", 8},
+		{"53 00 {0010 0001}", 8, 3, "ASYNC 3 1\n", 3},
+		{"53 00 {0000 0001}", 8, 1, "ASYNC 1 1\n", 1},
+		{"53 00 {0002 0001}", 8, 3, "ASYNC 2 1\n", 2},
+		{"53 00 {0010 0001}", 8, 9, "ASYNC 8 1\n", 8},
 	};
 	for (size_t i = 0; i < SL_ARRAY_N(rows); i++) {
 		struct talk t = talk_ready();
@@ -225,6 +229,7 @@ static void D6_window_is_the_smaller_of_asked_and_bound(void **state)
 		snprintf(
 			items, sizeof(items), "%s50 00 {%s%s}", CT_CONTEXT, MAX_LEN, rows[i].asked);
 		t.policy.async_max = rows[i].bound;
+		t.node.async_max = rows[i].now;
 		talk_items(&t, items);
 		assert_int_equal(t.nego.async_invoked, rows[i].invoked);
 		if (rows[i].answer != NULL)

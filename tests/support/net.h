@@ -54,6 +54,7 @@ static inline struct sl_server_conf node_conf(void)
 		.loops = 1,
 		.max_associations = 20,
 		.max_pdu = 65536,
+		.async_window = 8,
 		.recv_area = 8 * SL_KIB,
 		.buffer_size = 64 * SL_KIB,
 		.buffers = 4,
