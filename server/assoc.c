@@ -286,7 +286,7 @@ bool sl_assoc_is_mute(const struct sl_assoc *a, uint64_t ms)
  * of its others. */
 bool sl_assoc_waits_for_disk(const struct sl_assoc *a)
 {
-	if (sl_msg_is_open(&a->msg) && a->held == SL_ASSOC_NOTHING)
+	if (sl_assoc_is_established(a) && sl_msg_is_open(&a->msg) && a->held == SL_ASSOC_NOTHING)
 		return false;
 	sl_list_for_each (node, &a->stores) {
 		const struct sl_svc_store *s = sl_container_of(node, struct sl_svc_store, node);

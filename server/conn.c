@@ -4,7 +4,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <netinet/tcp.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -282,7 +282,7 @@ static void reset(struct sl_conn *c)
 	c->bytes_in = c->bytes_seen = 0;
 	c->is_writing = c->is_sending = false;
 	c->out_start = c->out_end = c->out_writing = c->out_left = 0;
-	c->stalled_ms = 0;
+	c->stalled_ms = c->gone_ms = 0;
 	c->wait = SL_CONN_WAIT_PEER;
 	c->opened_ms = c->wait_since_ms = uv_now(&c->loop->uv);
 	memset(c->waited_ms, 0, sizeof(c->waited_ms));
@@ -351,12 +351,30 @@ static bool is_stalled(struct sl_conn *c, uint32_t dt_ms)
 	return c->stalled_ms >= SL_CONN_STALL_MS;
 }
 
+/* True when nobody is there any more to whom what we do not read would matter. A connection that is
+ * reset is over; one that was closed on the peer's side may still be read by it, in theory: it has a
+ * while, in which what it sent last may be read after all. */
+static bool is_gone(struct sl_conn *c, uint32_t dt_ms)
+{
+	struct pollfd p = {.fd = c->fd, .events = POLLRDHUP};
+	if (c->is_reading || poll(&p, 1, 0) <= 0) {
+		c->gone_ms = 0;
+		return false;
+	}
+	c->gone_ms += dt_ms;
+	return (p.revents & (POLLERR | POLLHUP)) != 0 || c->gone_ms >= SL_CONN_GONE_MS;
+}
+
 void sl_conn_tick(struct sl_conn *c, uint32_t dt_ms, bool others_wait)
 {
 	if (!is_open(c))
 		return;
 	if (is_stalled(c, dt_ms)) {
 		sl_assoc_on_stalled(&c->assoc);
+		return;
+	}
+	if (is_gone(c, dt_ms)) {
+		sl_assoc_on_closed(&c->assoc);
 		return;
 	}
 	struct sl_assoc_tick tick = {

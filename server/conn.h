@@ -13,6 +13,9 @@
  * SL_CONN_SNDBUF in the kernel). Parsing pauses while there is no room for an answer, and a peer that
  * takes nothing of what waits for SL_CONN_STALL_MS is cut off.
  *
+ * A peer that goes while we do not read (the disk or the pool holds us up) is noticed by the tick: its
+ * place is free again, though its last bytes, an A-ABORT perhaps, were never read.
+ *
  * Threads: the loop's, but for sl_conn_hand().
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
@@ -31,6 +34,7 @@
 #define SL_CONN_OUT_ROOM 4608          /* free bytes of it that parsing on demands */
 #define SL_CONN_SMALL    1400 /* bytes of a read that may be one small PDU, see acknowledge_now() */
 #define SL_CONN_STALL_MS 4500 /* a peer that takes none of our bytes is cut off then, within 5 s */
+#define SL_CONN_GONE_MS  1000 /* one that sends no more, while we cannot read the rest: likewise */
 
 struct sl_loop;
 
@@ -69,6 +73,7 @@ struct sl_conn {
 	bool is_sending;     /* something was sent, and may not have left yet */
 	size_t out_left;     /* bytes of ours the peer had not taken when last looked at */
 	uint32_t stalled_ms; /* it has taken nothing for so long */
+	uint32_t gone_ms;    /* it has closed its side for so long, and we do not read */
 
 	enum sl_conn_wait wait;
 	uint64_t wait_since_ms;

@@ -55,6 +55,10 @@ class Response:
     def is_ok(self):
         return self.status == 0 or self.status & 0xF000 == 0xB000
 
+    @property
+    def responded_to(self):
+        return us(self.command, 0x0120)
+
 
 # ---- PDUs and command sets as bytes ----------------------------------------------------------------
 
@@ -318,9 +322,16 @@ class RawSCU:
     def cstore(self, data, sop_class, sop_instance, transfer_syntax=None, pcid=None, **sizes):
         """Sends one object and waits for its response. sizes: pdv_size, pdu_size."""
         pcid = pcid or self.find_context(sop_class, transfer_syntax)
-        self.send_command(pcid, self.store_rq(sop_class, sop_instance))
-        self.send_data_set(pcid, data, **sizes)
+        self.send_store(data, sop_class, sop_instance, pcid=pcid, **sizes)
         return self.recv_response()
+
+    def send_store(self, data, sop_class, sop_instance, message_id=None, pcid=None, **sizes):
+        """Sends one object and does not wait; its Message ID."""
+        pcid = pcid or self.find_context(sop_class)
+        message_id = message_id or self.next_message_id()
+        self.send_command(pcid, self.store_rq(sop_class, sop_instance, message_id))
+        self.send_data_set(pcid, data, **sizes)
+        return message_id
 
     def echo(self, pcid=None):
         self.send_command(pcid or self.find_context(VERIFICATION),

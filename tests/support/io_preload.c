@@ -10,6 +10,8 @@
  *	                       at an offset: path@offset) fails with that errno, undone; with "+" also
  *	                       every later one. Several, parted by ";". The line in the trace then says
  *	                       "injected" where others say "real".
+ *	SLUICE_IO_HOLD=FILE    where ERRNO is 0 the call does not fail: it is held, before it is made, as
+ *	                       long as FILE is there, which gets one byte for each
  *
  * detail: flags of openat (hex), offset+length of a write, the new name of linkat and renameat, the
  * bytes of a write to a socket (hex). An O_TMPFILE's path is that of its folder. A path is that of the
@@ -49,6 +51,7 @@ struct fault {
 
 static struct {
 	int trace_fd; /* -1 = not tracing */
+	const char *hold;
 	long kill_at; /* 0 = never */
 	bool kill_torn;
 	int faults_n;
@@ -89,6 +92,7 @@ __attribute__((constructor)) static void read_settings(void)
 {
 	const char *trace = getenv("SLUICE_IO_TRACE"), *at = getenv("SLUICE_IO_KILL");
 	const char *fail = getenv("SLUICE_IO_FAIL");
+	io.hold = getenv("SLUICE_IO_HOLD");
 	for (; fail != NULL && io.faults_n < FAULTS_MAX; fail = strchr(fail, ';')) {
 		fail += *fail == ';';
 		read_fault(fail);
@@ -178,6 +182,17 @@ static void die(void)
 		pause();
 }
 
+static void hold(void)
+{
+	long fd, n = 1; /* bytes still to write */
+	while (io.hold != NULL &&
+		(fd = syscall(SYS_openat, AT_FDCWD, io.hold, O_WRONLY | O_APPEND)) >= 0) {
+		n -= n > 0 ? syscall(SYS_write, (int)fd, ".", 1) : 0;
+		syscall(SYS_close, (int)fd);
+		usleep(2000);
+	}
+}
+
 static bool is_injected(struct call *c)
 {
 	char place[sizeof(c->path) + 32];
@@ -190,10 +205,12 @@ static bool is_injected(struct call *c)
 		if (strcmp(f->call, c->name) != 0 || fnmatch(f->pattern, place, 0) != 0)
 			continue;
 		long n = atomic_fetch_add(&f->seen, 1) + 1;
-		if (n == f->at || (f->stays && n > f->at)) {
-			errno = f->errnum;
+		if (n != f->at && (!f->stays || n < f->at))
+			continue;
+		errno = f->errnum;
+		if (f->errnum != 0)
 			return true;
-		}
+		hold();
 	}
 	return false;
 }
