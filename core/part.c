@@ -86,7 +86,7 @@ void sl_part_release(struct sl_part *p)
 	uint8_t n = p->bufs_n;
 	struct sl_slab *bufs[SL_PART_BUFS];
 	memcpy(bufs, p->bufs, sizeof(bufs));
-	clear(p);
+	clear(p); /* first: who gets a buffer may have a part that goes with it */
 	for (uint8_t i = 0; i < n; i++)
 		sl_slab_put(bufs[i]);
 }

@@ -199,7 +199,9 @@ static void an_aborted_object_leaves_nothing(void **state)
 	for (int parts = 0; parts < 3; parts++) {
 		rig_begin(r, &x, RIG_CT, "1.7.1", RIG_ELE);
 		for (int i = 0; i < parts; i++) {
+			pthread_mutex_lock(&r->lock);
 			x.in_flight++;
+			pthread_mutex_unlock(&r->lock);
 			sl_ingest_append(&x.o, rig_part(r, bytes + i * 1000, 1000));
 		}
 		sl_ingest_abort(&x.o);
