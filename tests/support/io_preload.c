@@ -10,8 +10,7 @@
  *	                       at an offset: path@offset) fails with that errno, undone; with "+" also
  *	                       every later one. Several, parted by ";". The line in the trace then says
  *	                       "injected" where others say "real".
- *	SLUICE_IO_HOLD=FILE    where ERRNO is 0 the call does not fail: it is held, before it is made, as
- *	                       long as FILE is there, which gets one byte for each
+ *	SLUICE_IO_HOLD=FILE    ERRNO 0: held, while FILE is there, which gets a byte for each call
  *
  * detail: flags of openat (hex), offset+length of a write, the new name of linkat and renameat, the
  * bytes of a write to a socket (hex). An O_TMPFILE's path is that of its folder. A path is that of the
@@ -185,9 +184,8 @@ static void die(void)
 static void hold(void)
 {
 	long fd, n = 1; /* bytes still to write */
-	while (io.hold != NULL &&
-		(fd = syscall(SYS_openat, AT_FDCWD, io.hold, O_WRONLY | O_APPEND)) >= 0) {
-		n -= n > 0 ? syscall(SYS_write, (int)fd, ".", 1) : 0;
+	while (io.hold && (fd = syscall(SYS_openat, AT_FDCWD, io.hold, O_WRONLY | O_APPEND)) >= 0) {
+		n -= n > 0 && syscall(SYS_write, (int)fd, ".", 1) == 1;
 		syscall(SYS_close, (int)fd);
 		usleep(2000);
 	}
