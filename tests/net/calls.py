@@ -13,13 +13,15 @@ import itertools
 import os
 import random
 import shutil
+import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from subprocess import TimeoutExpired
 
-from kept import BUILD
+from evicted import Evictions
+from kept import BUILD, Kept
 from load import CONTEXTS, Sender, make
 from node import Node
 from oracle import judge, sent_of
@@ -100,28 +102,32 @@ def libraries():
     return " ".join(os.path.join(BUILD, "tests", name) for name in names)
 
 
-def objects():
-    """Small ones, one that is streamed, one twice, one with other bytes."""
-    made = [make(f"{STUDY}.8.{i}", 200 * 1024 if i == 3 else 900, f"{STUDY}.{i % 2}") for i in range(6)]
-    return made + [made[1], make(made[2].uid, 900, f"{STUDY}.0", seed=1), make(f"{STUDY}.8.9", 900, f"{STUDY}.1")]
-
-
 class Run:
     """One daemon under one case, from start to stop, then judged."""
+    SETTINGS, HANG_S = SETTINGS, HANG_S
 
     def __init__(self, folder, case=None, trouble=None, **settings):
         self.folder, self.case = folder, case
         os.mkdir(folder)
         self.root, self.trace, self.ledger = (os.path.join(folder, n) for n in ("root", "trace", "ledger"))
-        self.made = objects()
+        self.made = self.objects()
         env = {"LD_PRELOAD": libraries(), "SLUICE_CALL_TRACE": self.trace, "SLUICE_CALL_ROOT": self.root,
                "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
         if case is not None:
             env["SLUICE_CALL"] = f"{case.name}:{case.k}:{case.errnum}:{case.n}"
         if trouble is not None:
             env["SLUICE_CALL_WHILE"] = trouble
-        self.node = Node(root=self.root, env=env, start=False, **{**SETTINGS, **settings})
+        self.node = Node(root=self.root, env=env, start=False, **{**self.SETTINGS, **settings})
         self.verdict = Verdict(case)
+
+    @staticmethod
+    def objects():
+        """Small ones, one that is streamed, one twice, one with other bytes."""
+        made = [make(f"{STUDY}.8.{i}", 200 * 1024 if i == 3 else 900, f"{STUDY}.{i % 2}") for i in range(6)]
+        return made + [made[1], make(made[2].uid, 900, f"{STUDY}.0", seed=1), make(f"{STUDY}.8.9", 900, f"{STUDY}.1")]
+
+    def sender(self, ledger, i):
+        return Sender(self.node.port, self.made[i::2], ledger, f"CALLS{i}", timeout=self.HANG_S)
 
     def wrong(self, text):
         self.verdict.wrong.append(text)
@@ -129,13 +135,13 @@ class Run:
     def send(self):
         """Two senders; whatever becomes of their associations."""
         ledger = Ledger(self.ledger)
-        senders = [Sender(self.node.port, self.made[i::2], ledger, f"CALLS{i}", timeout=HANG_S) for i in (0, 1)]
+        senders = [self.sender(ledger, i) for i in (0, 1)]
         for sender in senders:
             sender.start()
         for sender in senders:
-            sender.join(2 * HANG_S)
+            sender.join(2 * self.HANG_S)
             if sender.is_alive() or sender.end == "timeout":
-                self.wrong(f"{sender.calling} got no answer in {HANG_S} s")
+                self.wrong(f"{sender.calling} got no answer in {self.HANG_S} s")
             self.verdict.statuses.update(s.status for s in sender.sent)
         os.close(ledger.fd)
         return senders
@@ -222,13 +228,56 @@ class Run:
                 self.wrong(f"restarted: exit {code}: {again.log()[-600:]}")
                 return
         if os.path.exists(self.ledger):
-            found = judge(self.root, self.ledger, sent_of(self.made))
+            found = self.judge_root()
             if not found.is_good:
                 self.wrong(str(found))
+
+    def judge_root(self):
+        return judge(self.root, self.ledger, sent_of(self.made))
 
     def close(self):
         self.node.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class EvictingRun(Run):
+    """The same of a node that is always full of its quota and evicts: tombstones, renames to trash/, unlinking.
+    An object may wait 30 s for room that does not come."""
+    SETTINGS = {**SETTINGS, "storage__policy": "evict", "storage__evict_min_age": "0s", "storage__quota": "3MiB"}
+    HANG_S = 60
+
+    def __init__(self, *args):
+        self.evictions, self.lock = Evictions(), threading.Lock()
+        super().__init__(*args)
+
+    @staticmethod
+    def objects():
+        return [make(f"{STUDY}.8.{i}", 120 * 1024, f"{STUDY}.{i // 4}") for i in range(48)]
+
+    def sender(self, ledger, i):
+        def noted():
+            for number, made in enumerate(self.made[i::2]):
+                with self.lock:
+                    self.evictions.sends(f"{STUDY}.{(2 * number + i) // 4}", made.uid, made.sha256)
+                yield made
+
+        def answered(sent):
+            with self.lock:
+                self.evictions.answered(sent)
+        sender = Sender(self.node.port, (), ledger, f"CALLS{i}", timeout=self.HANG_S, on_sent=answered)
+        sender.objects = noted()
+        return sender
+
+    def stop(self, is_up):
+        super().stop(is_up)
+        if is_up:
+            self.evictions.died(self.root, self.node)
+
+    def judge_root(self):
+        kept = Kept(self.root)
+        verdict = judge(self.root, self.ledger, sent_of(self.made), self.evictions.may_miss, kept)
+        verdict.disagree += self.evictions.came_back(kept)
+        return verdict
 
 
 class FullRun(Run):
@@ -271,8 +320,8 @@ class FullRun(Run):
 
 
 class Sweep:
-    def __init__(self, folder, seed=None):
-        self.folder, self.numbers = str(folder), itertools.count(1)
+    def __init__(self, folder, seed=None, kind=Run):
+        self.folder, self.kind, self.numbers = str(folder), kind, itertools.count(1)
         self.seed = seed if seed is not None else random.SystemRandom().randrange(1 << 32)
         self.seen = Counter()
         self.count()
@@ -282,7 +331,7 @@ class Sweep:
 
     def count(self):
         """A run without faults: how often each call is made."""
-        run = Run(self._new_folder())
+        run = self.kind(self._new_folder())
         run.serve()
         assert run.verdict.code == 0 and run.verdict.statuses == {0: len(run.made)}, \
             f"{run.verdict}\n{run.verdict.log}"
@@ -318,15 +367,15 @@ class Sweep:
     def sample_full(self, n):
         return random.Random(self.seed).sample(list(self.cases_full()), n)
 
-    def one(self, case, kind=Run):
-        run = kind(self._new_folder(), case)
+    def one(self, case, kind=None):
+        run = (kind or self.kind)(self._new_folder(), case)
         try:
             run.serve()
             return run.judge()
         finally:
             run.close()
 
-    def all(self, cases, workers=3, kind=Run):
+    def all(self, cases, workers=3, kind=None):
         """Verdicts as they come. A run mostly waits: there may be more at a time than cores."""
         with ThreadPoolExecutor(workers) as pool:
             yield from pool.map(lambda case: self.one(case, kind), cases)
