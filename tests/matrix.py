@@ -1,8 +1,8 @@
 """The matrix of faults and loads, L1 to F30: one JSON line for each row, with its figures. The rows are in
 matrix.tsv beside this file; tools/torture --report runs it.
 
-A row names its tests in tests/net ("net/test_x" or "net/test_x::test_y") and its unit tests
-("storage/test_x"), the words with which these print their figures ("crash: 12 kills, ..."), the command of
+A row names its tests in tests/net ("net/test_x" or "net/test_x::test_y"), its wire scripts ("wire/x") and
+its unit tests ("storage/test_x"), the words with which these print their figures ("crash: 12 kills, ..."), the command of
 its long profile, and, where part of it cannot be shown, why. A row is
 
     pass      its tests ran and passed (in the long profile its command too)
@@ -67,9 +67,9 @@ class Results:
         return results
 
     def _add(self, case):
-        module = case.get("classname", "").rpartition(".")[2]
-        is_net = case.get("classname", "").startswith("tests.net.")
-        test = f"net/{module}::{case.get('name')}" if is_net else case.get("name")
+        folder, _, module = case.get("classname", "").removeprefix("tests.").partition(".")
+        test = case.get("name")
+        test = f"net/{module}::{test}" if folder == "net" else f"wire/{test}" if folder == "wire" else test
         bad, skipped = case.find("failure"), case.find("skipped")
         bad = case.find("error") if bad is None else bad
         if bad is not None or case.get("status") == "fail":
@@ -103,12 +103,14 @@ def run_tests(rows, folder):
     names = sorted({t for row in rows for t in row.tests})
     names = [n for n in names if "::" not in n or n.partition("::")[0] not in names]  # none twice
     net = [f"tests/{n.replace('::', '.py::', 1) if '::' in n else n + '.py'}" for n in names if n.startswith("net/")]
-    unit = [n for n in names if not n.startswith("net/")]
+    wire = [f"tests/{n}.wire" for n in names if n.startswith("wire/")]
+    unit = [n for n in names if not n.startswith(("net/", "wire/"))]
     build = os.environ.get("SLUICE_BUILD", str(TOP / "build"))
-    if net:
-        with open(os.path.join(folder, "net.log"), "w", encoding="utf-8") as log:
-            subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junitxml",
-                            os.path.join(folder, "net.xml"), *net], cwd=TOP, stdout=log, stderr=log)
+    for kind, paths in (("net", net), ("wire", wire)):
+        if paths:
+            with open(os.path.join(folder, kind + ".log"), "w", encoding="utf-8") as log:
+                subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junitxml",
+                                os.path.join(folder, kind + ".xml"), *paths], cwd=TOP, stdout=log, stderr=log)
     if unit:
         subprocess.run(["ctest", "-j2", "--test-dir", build, "-R", f"^({'|'.join(unit)})$", "--output-junit",
                         os.path.join(folder, "unit.xml")], cwd=TOP, stdout=subprocess.DEVNULL)
