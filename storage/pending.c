@@ -144,6 +144,22 @@ bool sl_pending_claim(struct sl_pending *p, struct sl_turn *t)
 	return is_turn;
 }
 
+/* Under the lock: everybody who waits for the table and wants this entry's UID, in order. All of them
+ * at once: who comes now finds the entry and must not pass those who came before. */
+static void move_up(struct sl_pending *p, struct sl_pending_entry *e, struct sl_list *begun)
+{
+	sl_list_for_each_safe (it, next, &p->overflow) {
+		struct sl_turn *t = sl_container_of(it, struct sl_turn, node);
+		if (!sl_uid_equal(t->uid, &e->uid))
+			continue;
+		sl_list_remove(&t->node);
+		if (enter(e, t)) {
+			p->stats.waiting--;
+			sl_list_push(begun, &t->node);
+		}
+	}
+}
+
 /* Under the lock: an entry nobody needs becomes free, and those who wait for the table move up. The
  * turns that begin by it are collected in `begun`. */
 static void recycle(struct sl_pending *p, struct sl_pending_entry *e, struct sl_list *begun)
@@ -155,16 +171,10 @@ static void recycle(struct sl_pending *p, struct sl_pending_entry *e, struct sl_
 	p->stats.used--;
 	while (!sl_list_is_empty(&p->overflow)) {
 		struct sl_turn *t = sl_container_of(p->overflow.next, struct sl_turn, node);
-		struct sl_pending_entry *at = find(p, t->uid);
-		if (at == NULL)
-			at = make(p, t->uid);
-		if (at == NULL)
+		struct sl_pending_entry *made = make(p, t->uid);
+		if (made == NULL)
 			break;
-		sl_list_remove(&t->node);
-		if (enter(at, t)) {
-			p->stats.waiting--;
-			sl_list_push(begun, &t->node);
-		}
+		move_up(p, made, begun);
 	}
 }
 

@@ -131,6 +131,35 @@ static void a_full_table_makes_wait_in_order(void **state)
 }
 
 /* Who brings a version waits for the one before it: until it is settled, or settling is held up. */
+/* Seed 348 of the simulator: who comes when a UID has its entry must not pass those of the same UID
+ * who still wait for the table behind others. */
+static void a_full_table_keeps_the_order_of_a_uid(void **state)
+{
+	(void)state;
+	struct sl_pending *p = open_table(1);
+	static const char *const uids[] = {"1.1", "1.2", "1.3", "1.2", "1.2"};
+	int order[8], n = 0;
+	struct claimant c[5];
+	for (int i = 0; i < 5; i++) {
+		c[i] = claimant(uids[i], i, order, &n);
+		c[i].turn.uid = &c[i].uid;
+		if (i < 4)
+			assert_int_equal(sl_pending_claim(p, &c[i].turn), i == 0);
+	}
+	sl_pending_release(p, &c[0].turn, false);
+	c[4].turn.uid = &c[4].uid;
+	assert_false(sl_pending_claim(p, &c[4].turn));
+	static const int expected[] = {1, 3, 4, 2};
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(n, i + 1);
+		assert_int_equal(order[i], expected[i]);
+		sl_pending_release(p, &c[order[i]].turn, false);
+	}
+	assert_int_equal(sl_pending_stats(p).used, 0);
+	assert_int_equal(sl_pending_stats(p).waiting, 0);
+	sl_pending_close(p);
+}
+
 static void a_parked_owner_keeps_its_turn(void **state)
 {
 	(void)state;
@@ -275,6 +304,7 @@ int main(void)
 		cmocka_unit_test(one_owner_then_fifo),
 		cmocka_unit_test(a_winner_is_found_until_settled),
 		cmocka_unit_test(a_full_table_makes_wait_in_order),
+		cmocka_unit_test(a_full_table_keeps_the_order_of_a_uid),
 		cmocka_unit_test(a_parked_owner_keeps_its_turn),
 		cmocka_unit_test(never_two_owners),
 		cmocka_unit_test(a_study_under_way_is_not_closed),
