@@ -306,7 +306,10 @@ static enum sl_status put_batch(struct sl_index *base, const struct sl_record *c
 	struct index_mem *m = mem_of(base);
 	enum sl_status st = SL_OK;
 	pthread_mutex_lock(&m->lock);
-	if (live_instances(m) + n > m->capacity)
+	size_t new_n = 0;
+	for (size_t i = 0; i < n; i++)
+		new_n += look_up(m, records[i]) == SL_E_NOTFOUND;
+	if (live_instances(m) + new_n > m->capacity)
 		st = sl_fail(diag, SL_E_FULL, 0, "index_mem", "full");
 	const struct sl_record **sorted = calloc(n + 1, sizeof(*sorted));
 	sl_assert(sorted != NULL);

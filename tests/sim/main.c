@@ -1,0 +1,233 @@
+/* Runs seeds: sim [--seeds N] [--first K] [--jobs J]; one of them in full: sim --seed K [--trace].
+ *
+ * The first seed that breaks a promise is printed with its plan, and the exit status is 1. A run: the
+ * node starts, the peers work, the plan's crashes come; when the peers are done everything is forgiven
+ * (faults end, the disk is large), one last object must be stored, the node stops, starts once more and
+ * stops, and its files are counted.
+ *
+ * --replays: the seeds run twice, in one process and then spread over several, and must leave the same
+ * traces.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "sim/sim.h"
+
+#define RUN_NS_MAX (3600 * 1000 * SIM_MS) /* simulated */
+#define STEPS_MAX  3000000
+
+struct options {
+	uint64_t seeds, first, stride;
+	bool is_single, is_traced, replays;
+	unsigned jobs;
+};
+
+struct totals {
+	uint64_t steps, acknowledged, crashes;
+	uint64_t traces; /* sum of the runs' hashes */
+};
+
+/* ---- one run ---- */
+
+/* Somebody else fills the disk, and lets go again. */
+static void *outsider_main(void *arg)
+{
+	(void)arg;
+	for (unsigned i = 0; i < 3; i++) {
+		sim_sleep(sim_below(2000) * SIM_MS);
+		sim_disk_hog(sim_plan.disk_blocks - sim_below(100));
+		sim_sleep(sim_below(2000) * SIM_MS);
+		sim_disk_hog(0);
+	}
+	return NULL;
+}
+
+/* A crash that is due, or the end of a node that has failed; then a new life. */
+static void crash_if_due(unsigned *crashes, uint64_t *born, struct totals *sum)
+{
+	bool is_due = *crashes < sim_plan.crashes &&
+		      sim_steps() - *born >= sim_plan.crash_after[*crashes];
+	if (!is_due && !sim_node_wants_to_die())
+		return;
+	sim_node_crash(is_due ? sim_plan.is_power_cut[*crashes] : true);
+	*crashes += is_due;
+	*born = sim_steps();
+	sum->crashes++;
+	sim_node_start();
+}
+
+static void step(const char *what)
+{
+	if (!sim_step())
+		sim_fail("deadlock: nobody can run, while %s", what);
+	if (sim_now_ns() > RUN_NS_MAX || sim_steps() > STEPS_MAX)
+		sim_fail("no end after an hour, while %s", what);
+}
+
+static void stop_node(void)
+{
+	sim_node_order_stop();
+	while (!sim_node_is_down())
+		step("the node stops");
+	sim_oracle_check_files();
+}
+
+static uint64_t run(uint64_t seed, struct totals *sum)
+{
+	unsigned crashes = 0;
+	uint64_t born = 0;
+	sim_threads_reset(seed);
+	sim_plan_make(seed);
+	sim_disk_reset();
+	sim_net_reset();
+	sim_index_reset();
+	sim_peers_reset();
+	sim_oracle_reset();
+	sim_node_reset();
+	sim_node_start();
+	sim_peers_start();
+	if (sim_plan.has_outsider)
+		(void)sim_start(outsider_main, NULL, false, "outsider");
+	while (!sim_peers_are_done()) {
+		step("peers work");
+		crash_if_due(&crashes, &born, sum);
+	}
+	sim_node_forgive();
+	sim_peers_probe();
+	while (!sim_peers_are_done() || !sim_node_is_up()) {
+		step("the last object is stored");
+		crash_if_due(&crashes, &born, sum);
+	}
+	stop_node();
+	sim_node_start();
+	while (!sim_node_is_up())
+		step("the node starts for the last time");
+	stop_node();
+	sum->steps += sim_steps();
+	sum->acknowledged += sim_oracle_acknowledged();
+	return sim_trace_hash();
+}
+
+/* ---- many ---- */
+
+static void run_one(const struct options *o, uint64_t seed, struct totals *sum)
+{
+	uint64_t hash = run(seed, sum);
+	sum->traces += hash;
+	if (!o->is_single)
+		return;
+	sim_plan_print();
+	printf("  %" PRIu64 " steps, %u acknowledged, trace %016" PRIx64 "\n", sim_steps(),
+		sim_oracle_acknowledged(), hash);
+}
+
+static void run_all(const struct options *o, struct totals *sum)
+{
+	for (uint64_t i = 0; i < o->seeds; i += o->stride)
+		run_one(o, o->first + i, sum);
+}
+
+/* Job j of o->jobs takes every o->jobs-th seed; true when it found nothing. */
+static bool run_jobs(struct options o, struct totals *sum)
+{
+	bool is_good = true;
+	int out[2];
+	if (pipe(out) != 0)
+		abort();
+	o.stride = o.jobs;
+	for (unsigned j = 0; j < o.jobs; j++) {
+		if (fork() != 0)
+			continue;
+		o.seeds -= j;
+		o.first += j;
+		run_all(&o, sum);
+		_exit(write(out[1], sum, sizeof(*sum)) == (ssize_t)sizeof(*sum) ? 0 : 1);
+	}
+	for (unsigned j = 0; j < o.jobs; j++) {
+		struct totals part;
+		int status;
+		if (wait(&status) < 0 || status != 0) {
+			is_good = false;
+			continue;
+		}
+		if (read(out[0], &part, sizeof(part)) != (ssize_t)sizeof(part))
+			abort();
+		sum->steps += part.steps;
+		sum->acknowledged += part.acknowledged;
+		sum->crashes += part.crashes;
+		sum->traces += part.traces;
+	}
+	return is_good;
+}
+
+/* All of it again, in processes that have other seeds behind them. */
+static bool replays(struct options o, const struct totals *once)
+{
+	struct totals again = {0};
+	o.jobs = 3;
+	if (!run_jobs(o, &again))
+		return false;
+	if (again.traces != once->traces)
+		printf("FAILED: seeds do not replay: traces %016" PRIx64 ", then %016" PRIx64 "\n",
+			once->traces, again.traces);
+	return again.traces == once->traces;
+}
+
+static bool parse(struct options *o, int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++) {
+		const char *value = i + 1 < argc ? argv[i + 1] : "";
+		uint64_t n = strtoull(value, NULL, 10);
+		if (strcmp(argv[i], "--trace") == 0) {
+			o->is_traced = true;
+			continue;
+		} else if (strcmp(argv[i], "--replays") == 0) {
+			o->replays = true;
+			continue;
+		} else if (strcmp(argv[i], "--seeds") == 0) {
+			o->seeds = n;
+		} else if (strcmp(argv[i], "--first") == 0) {
+			o->first = n;
+		} else if (strcmp(argv[i], "--jobs") == 0 && n > 0) {
+			o->jobs = (unsigned)n;
+		} else if (strcmp(argv[i], "--seed") == 0) {
+			o->first = n;
+			o->seeds = 1;
+			o->is_single = true;
+		} else {
+			return false;
+		}
+		if (value[0] < '0' || value[0] > '9')
+			return false;
+		i++;
+	}
+	return true;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = {.seeds = 1000, .stride = 1, .jobs = 1};
+	struct totals sum = {0};
+	if (!parse(&o, argc, argv)) {
+		fprintf(stderr, "usage: sim [--seeds N] [--first K] [--jobs J] [--replays]\n"
+				"       sim --seed K [--trace] [--replays]\n");
+		return 2;
+	}
+	sim_set_verbose(o.is_traced);
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (o.jobs == 1 || o.replays)
+		run_all(&o, &sum);
+	else if (!run_jobs(o, &sum))
+		return 1;
+	if (o.replays && !replays(o, &sum))
+		return 1;
+	printf("sim: %" PRIu64 " seeds from %" PRIu64 ": every promise held; %" PRIu64
+	       " objects acknowledged, %" PRIu64 " crashes, %" PRIu64 " steps, traces %016" PRIx64
+	       "\n",
+		o.seeds, o.first, sum.acknowledged, sum.crashes, sum.steps, sum.traces);
+	return 0;
+}
