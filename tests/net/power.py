@@ -31,6 +31,7 @@ RECORDER = os.path.join(BUILD, "tests", "record_preload.so")
 POWER = os.path.join(BUILD, "tests", "power")
 FAST = "/dev/shm"  # where states are built; any folder does, this one is memory
 STUDY = "1.2.826.0.1.99"
+SENDERS = 5
 SETTINGS = {"storage__policy": "evict", "storage__evict_min_age": "0s", "storage__quota": "1MiB",
             "pool__buffer_size": "64KiB", "pool__buffers": "8", "storage__threads": 3,
             "index__map_size": "64MiB", "index__max_delay": "3ms", "index__batch": "6"}
@@ -210,11 +211,11 @@ class Recording:
 
     def _live(self, kill):
         """The whole mix."""
-        self._run(14, kill=kill or self.random.randrange(150, 700))
-        self._run(10)
+        self._run(9, kill=kill or self.random.randrange(150, 700))
+        self._run(6)
         if self.random.random() < 0.6:
             self._lose_index()
-            self._run(6)
+            self._run(4)
 
     def _env(self, kill=None):
         env = {**sanitizer_options(), "LD_PRELOAD": RECORDER, "SLUICE_RECORD": self.log, "SLUICE_RECORD_ROOT": self.root}
@@ -222,10 +223,10 @@ class Recording:
 
     def _lists(self, n):
         """What each sender of one life sends."""
-        return self.load.races([self.load.for_sender(n) for _ in range(3)])
+        return self.load.races([self.load.for_sender(n) for _ in range(SENDERS)])
 
     def _run(self, n, kill=None):
-        """A node's life: three senders with about n objects each; it dies at a call, or is stopped."""
+        """A node's life: senders with about n objects each; it dies at a call, or is stopped."""
         node = Node(root=self.root, start=False, env=self._env(kill), **self.settings)
         try:
             try:

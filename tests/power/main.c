@@ -173,7 +173,7 @@ static void try_new_state(struct worker *w, uint64_t number)
 	for (int tries = 0; tries < TRIES; tries++) {
 		uint64_t seed = w->run->seed * 1000003 + number * TRIES + (uint64_t)tries;
 		enum state_family family = (enum state_family)(
-			(number + (uint64_t)tries * 3 + number / STATE_FAMILIES) % STATE_FAMILIES);
+			(number + (uint64_t)tries * 3 + number / STATE_LAST) % STATE_LAST);
 		uint64_t print = state_choose(w->state, family, seed);
 		bool is_new = !was_tried(w, print);
 		if (!is_new && tries + 1 < TRIES)
@@ -184,14 +184,49 @@ static void try_new_state(struct worker *w, uint64_t number)
 	}
 }
 
+/* The worst that can be at a moment that matters: something is told to a peer, and the disk has nothing
+ * that it need not have; a name goes, or LMDB's first page is written, and of all changes that one alone
+ * is on the disk. False: no such moment. */
+static bool is_crucial(const struct disk_op *op, size_t at, enum state_family *family)
+{
+	*family = op->kind == RECORD_SEND ? STATE_NOTHING : STATE_LAST;
+	return op->begin == at &&
+	       (op->kind == RECORD_SEND || op->kind == RECORD_UNLINK || op->kind == RECORD_RENAME ||
+		       (op->kind == RECORD_WRITE && op->is_dsync));
+}
+
+static size_t count_crucial(const struct disk *d)
+{
+	enum state_family family;
+	size_t n = 0;
+	for (size_t i = 0; i < d->records_n; i++)
+		n += is_crucial(d->by_record[i], i, &family);
+	return n;
+}
+
+static void try_crucial(struct worker *w, enum state_family family)
+{
+	uint64_t print = state_choose(w->state, family, w->run->seed);
+	w->told->distinct += !was_tried(w, print);
+	(void)try_state(w, family, w->run->seed);
+}
+
+/* Half of the states, or fewer if there are not so many, are those of crucial moments; the rest is
+ * spread evenly over the log, whatever its length. */
 static void work_through(struct worker *w, unsigned job)
 {
 	const struct run *run = w->run;
-	uint64_t number = 0;
+	const uint64_t crucial_n = count_crucial(&w->disk);
+	const uint64_t sure = sl_min64(crucial_n, run->states / 2), rest = run->states - sure;
+	uint64_t number = 0, crucial = 0, taken = 0;
 	while (w->disk.at < w->disk.records_n && w->told->bad < BAD_MOST) {
+		enum state_family family;
+		size_t at = w->disk.at;
 		disk_step(&w->disk);
-		/* Evenly over the log, whatever its length. */
-		uint64_t until = run->states * w->disk.at / w->disk.records_n;
+		if (is_crucial(w->disk.by_record[at], at, &family) &&
+			sure * ++crucial / crucial_n > taken && taken++ % run->jobs == job)
+			try_crucial(w, family);
+		uint64_t until = rest * w->disk.at / w->disk.records_n;
 		for (; number < until && w->told->bad < BAD_MOST; number++)
 			if (number % run->jobs == job)
 				try_new_state(w, number);

@@ -20,7 +20,7 @@
 #define ALWAYS 256 /* odds are of 256 */
 
 const char *const state_family_names[STATE_FAMILIES] = {
-	"nothing", "everything", "names", "bytes", "all-but-one", "one", "random", "torn"};
+	"nothing", "everything", "names", "bytes", "all-but-one", "one", "random", "torn", "last"};
 
 /* A folder as chosen. */
 struct view {
@@ -77,6 +77,19 @@ static const struct disk_op *pick(const struct disk *d, uint64_t seed)
 	for (i = 0; at >= d->nodes[i]->pending_n; i++)
 		at -= d->nodes[i]->pending_n;
 	return d->nodes[i]->pending[at];
+}
+
+/* The change asked for last. */
+static const struct disk_op *pick_last(const struct disk *d)
+{
+	const struct disk_op *last = d->names_n > 0 ? d->names[d->names_n - 1] : NULL;
+	for (size_t i = 0; i < d->nodes_n; i++) {
+		const struct disk_node *f = d->nodes[i];
+		const struct disk_op *op = f->pending_n > 0 ? f->pending[f->pending_n - 1] : NULL;
+		if (op != NULL && (last == NULL || op->number > last->number))
+			last = op;
+	}
+	return last;
 }
 
 static void set_odds(struct state *s, enum state_family family, uint64_t seed)
@@ -196,8 +209,11 @@ uint64_t state_choose(struct state *s, enum state_family family, uint64_t seed)
 {
 	uint64_t len = 0;
 	s->seed = mix(seed);
-	s->alone =
-		family == STATE_ALL_BUT_ONE || family == STATE_ONE ? pick(s->disk, s->seed) : NULL;
+	s->alone = NULL;
+	if (family == STATE_ALL_BUT_ONE || family == STATE_ONE)
+		s->alone = pick(s->disk, s->seed);
+	else if (family == STATE_LAST)
+		s->alone = pick_last(s->disk);
 	set_odds(s, family, s->seed);
 	s->print = mix(s->disk->settled_n) + s->is_long;
 	s->number++;

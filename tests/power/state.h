@@ -2,8 +2,8 @@
  * out as a folder.
  *
  * A choice follows from its family and seed alone. Families: nothing, everything, names without their
- * bytes, bytes without their names, all but one change, one change alone, and random ones, with bytes
- * torn at sectors of 512 bytes, at pages of 4 KiB, or not at all.
+ * bytes, bytes without their names, all but one change, one change alone, the last one alone, and random
+ * ones, with bytes torn at sectors of 512 bytes, at pages of 4 KiB, or not at all.
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
@@ -18,6 +18,7 @@ enum state_family {
 	STATE_ONE,
 	STATE_RANDOM,
 	STATE_TORN,
+	STATE_LAST,
 	STATE_FAMILIES
 };
 
