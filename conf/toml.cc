@@ -25,7 +25,9 @@ static constexpr void toml_assert(bool holds)
 #include <cstdlib>
 #include <cstring>
 #include <deque>
+#include <exception>
 #include <string>
+#include <unistd.h>
 #include <vector>
 
 struct sl_toml {
@@ -191,6 +193,23 @@ bool has_memory(size_t text_len)
 	return probe != nullptr;
 }
 
+// Where it runs out all the same: a line and the exit status of a configuration that cannot be read.
+[[noreturn]] void out_of_memory()
+{
+	static const char line[] = "sluiced: out of memory while reading the configuration\n";
+	ssize_t n = write(STDERR_FILENO, line, sizeof(line) - 1);
+	static_cast<void>(n);
+	_exit(2);
+}
+
+struct terminating {
+	std::terminate_handler before = std::set_terminate(out_of_memory);
+	~terminating()
+	{
+		std::set_terminate(before);
+	}
+};
+
 } // namespace
 
 sl_toml *sl_toml_parse(const char *text, size_t n, sl_toml_error *error)
@@ -201,6 +220,7 @@ sl_toml *sl_toml_parse(const char *text, size_t n, sl_toml_error *error)
 		fail(error, {1, 1}, "out of memory");
 		return nullptr;
 	}
+	const terminating end;
 	try {
 		try {
 			return parse(bytes).release();
