@@ -123,13 +123,16 @@ static void say_recovered(struct node *n)
 	struct sl_log_line l;
 	if (r->found + r->removed + r->foreign + r->tombstones == 0)
 		return;
-	sl_log_begin(&l, n->log, r->quarantined > 0 ? SL_LOG_WARN : SL_LOG_INFO, "node.recovered");
+	sl_log_begin(&l, n->log, r->quarantined + r->left > 0 ? SL_LOG_WARN : SL_LOG_INFO,
+		"node.recovered");
 	sl_log_uint(&l, "spool", r->found);
 	sl_log_uint(&l, "indexed", r->indexed);
 	sl_log_uint(&l, "moved", r->moved);
 	sl_log_uint(&l, "removed", r->removed);
 	sl_log_uint(&l, "quarantined", r->quarantined);
 	sl_log_uint(&l, "foreign", r->foreign);
+	if (r->left > 0)
+		sl_log_uint(&l, "left", r->left);
 	sl_log_uint(&l, "tombstones", r->tombstones);
 	if (r->first_bad[0] != '\0')
 		sl_log_str(&l, "first_bad", r->first_bad);

@@ -193,6 +193,7 @@ struct sl_index_ops {
 
 	/* any thread */
 	enum sl_status (*reserve)(struct sl_index *ix, size_t objects);
+	void (*owe)(struct sl_index *ix, size_t objects);
 	void (*unreserve)(struct sl_index *ix, size_t objects);
 	void (*snapshot)(struct sl_index *ix, struct sl_index_snapshot *out);
 
@@ -328,6 +329,12 @@ SL_MUST static inline enum sl_status sl_index_check(
 SL_MUST static inline enum sl_status sl_index_reserve(struct sl_index *ix, size_t objects)
 {
 	return ix->ops->reserve(ix, objects);
+}
+
+/* The same for objects that are acknowledged already, whether there is room or not. */
+static inline void sl_index_owe(struct sl_index *ix, size_t objects)
+{
+	ix->ops->owe(ix, objects);
 }
 
 /* Gives the promise back: the row is committed, or the object failed. */

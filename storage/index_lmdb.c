@@ -125,6 +125,12 @@ static enum sl_status reserve(struct sl_index *base, size_t objects)
 	return SL_E_FULL;
 }
 
+static void owe(struct sl_index *base, size_t objects)
+{
+	struct sl_index_lmdb *ix = sl_index_lmdb_of(base);
+	atomic_fetch_add_explicit(&ix->reserved, (long long)objects, memory_order_relaxed);
+}
+
 static void unreserve(struct sl_index *base, size_t objects)
 {
 	struct sl_index_lmdb *ix = sl_index_lmdb_of(base);
@@ -169,6 +175,7 @@ static const struct sl_index_ops ops = {
 	.clear_stale = sl_index_lmdb_clear_stale,
 	.check = sl_index_lmdb_check,
 	.reserve = reserve,
+	.owe = owe,
 	.unreserve = unreserve,
 	.snapshot = snapshot,
 	.open_reader = sl_index_lmdb_open_reader,

@@ -1,8 +1,8 @@
 /* The indexer thread: take, commit, settle, free; then the next batch.
  *
  * Entries wait in `queue`. A batch is taken when it is full, when its first entry has waited
- * max_delay, when somebody wants to catch up, or at stop. While the index is full the batch goes back
- * to the head of the queue and is tried again every SL_RETRY_MS.
+ * max_delay, when somebody wants to catch up, or at stop. Where it does not fit it goes back to the
+ * head of the queue, and half of it is tried; one that does not fit is tried again every SL_RETRY_MS.
  *
  * The arrays for a batch are bought at start; LMDB's own allocations on this thread are exempt from
  * the sealed memory.
@@ -38,7 +38,8 @@ struct sl_indexer {
 	void *errand_arg;
 	struct sl_indexer_stats stats;
 
-	/* One batch; the thread's own. */
+	/* The thread's own: how many of a batch may fit, and one batch. */
+	uint32_t most;
 	struct sl_pending_entry *entries[SL_INDEXER_BATCH_MAX];
 	const struct sl_record *records[SL_INDEXER_BATCH_MAX];
 	struct sl_index_result results[SL_INDEXER_BATCH_MAX];
@@ -90,7 +91,7 @@ static size_t take(struct sl_indexer *ix)
 {
 	size_t n = 0;
 	struct sl_list *it;
-	while (n < ix->conf.batch && (it = sl_list_pop(&ix->queue)) != NULL) {
+	while (n < ix->most && (it = sl_list_pop(&ix->queue)) != NULL) {
 		ix->entries[n] = sl_container_of(it, struct sl_pending_entry, queued);
 		ix->records[n] = &ix->entries[n]->record;
 		n++;
@@ -199,8 +200,11 @@ static bool work(struct sl_indexer *ix, size_t n)
 		pthread_mutex_lock(&ix->lock);
 		put_back(ix, n);
 		pthread_mutex_unlock(&ix->lock);
-		return pause_full(ix);
+		/* Half of it may fit; where not even one does, room has to be made. */
+		ix->most = (uint32_t)(n + 1) / 2;
+		return n > 1 || pause_full(ix);
 	}
+	ix->most = (uint32_t)sl_min(2 * (size_t)ix->most, ix->conf.batch);
 	if (st == SL_OK)
 		st = settle(ix, n, &d);
 	if (st == SL_E_FULL)
@@ -264,7 +268,8 @@ static void *thread_main(void *arg)
 		pthread_mutex_unlock(&ix->lock);
 		if (!has_work || sl_latch_is_failed(ix->deps.latch))
 			break;
-		if ((n > 0 && !work(ix, n)) || (has_errand && !run_errand(ix)) ||
+		/* The errand first: it makes the room that a batch may wait for. */
+		if ((has_errand && !run_errand(ix)) || (n > 0 && !work(ix, n)) ||
 			(is_untidy && !tidy(ix)))
 			break;
 	}
@@ -364,6 +369,7 @@ enum sl_status sl_indexer_start(struct sl_indexer **out, const struct sl_indexer
 		return sl_fail(d, SL_E_NOMEM, 0, "indexer", "no memory");
 	ix->conf = *conf;
 	ix->conf.batch = (uint32_t)sl_min(sl_max(conf->batch, 1), SL_INDEXER_BATCH_MAX);
+	ix->most = ix->conf.batch;
 	ix->deps = *deps;
 	ix->on_thread = on_thread;
 	ix->thread_arg = arg;

@@ -33,9 +33,11 @@ struct recovery {
 	size_t seqs_n, seqs_cap;
 	struct sl_record records[BATCH];
 	const struct sl_record *rows[BATCH];
+	uint8_t digests[BATCH][SL_DIGEST_LEN];
 	struct sl_index_result results[BATCH];
 	struct sl_locator places[BATCH];
-	size_t n; /* of the batch */
+	size_t n;     /* of the batch */
+	bool is_full; /* the index did not take one */
 };
 
 /* ---- the spool folder --------------------------------------------------------------------------- */
@@ -177,6 +179,7 @@ static enum sl_status add(struct recovery *rc, uint64_t seq, struct sl_diag *d)
 	if (st != SL_OK)
 		return st;
 	rc->rows[rc->n] = r;
+	memcpy(rc->digests[rc->n], reader.p10.proof.digest, SL_DIGEST_LEN);
 	rc->n++;
 	return SL_OK;
 }
@@ -190,31 +193,89 @@ static int by_series(const void *a, const void *b)
 	return c != 0 ? c : strcmp(x->series_instance_uid.s, y->series_instance_uid.s);
 }
 
+/* Rows for what was collected, in one commit; where there is no room for all, in smaller ones, until one
+ * record does not fit: then it and what follows are left. */
+static enum sl_status put(struct recovery *rc, struct sl_diag *d)
+{
+	size_t chunk = rc->n, i = 0;
+	while (i < rc->n) {
+		struct sl_diag why = {0};
+		size_t n = sl_min(chunk, rc->n - i);
+		enum sl_status st = rc->is_full ? SL_E_FULL
+						: sl_index_put_batch(rc->deps->index, rc->rows + i,
+							  n, rc->results + i, &why);
+		if (st != SL_OK && st != SL_E_FULL)
+			return sl_fail(d, st, why.errnum, why.where, "%s", why.text);
+		if (st == SL_E_FULL && n > 1) {
+			chunk = n / 2;
+			continue;
+		}
+		if (st == SL_E_FULL) {
+			rc->is_full = true;
+			rc->results[i].status = st;
+			rc->deps->left->bytes += rc->rows[i]->file_len;
+		}
+		i += n;
+	}
+	return SL_OK;
+}
+
+/* Into the archive, or left where it is when the disk has no room for names. */
+static enum sl_status settle(struct recovery *rc, struct sl_diag *d)
+{
+	struct sl_diag why = {0};
+	size_t n = 0;
+	for (size_t i = 0; i < rc->n; i++)
+		if (rc->results[i].status == SL_OK)
+			rc->places[n++] = sl_locator_of(rc->rows[i]);
+	qsort(rc->places, n, sizeof(rc->places[0]), by_series);
+	enum sl_status st = rc->deps->store->ops->settle(rc->deps->store, rc->places, n, &why);
+	if (st == SL_OK)
+		rc->report->moved += n;
+	for (size_t i = 0; st == SL_E_FULL && i < rc->n; i++)
+		if (rc->results[i].status == SL_OK)
+			rc->results[i].status = SL_E_FULL;
+	if (st == SL_OK || st == SL_E_FULL)
+		return SL_OK;
+	return sl_fail(d, st, why.errnum, why.where, "%s", why.text);
+}
+
 /* Commits and settles what was collected. A file whose plain name another object has lost its
  * decision before the crash and was never acknowledged as its own: it is set aside. */
 static enum sl_status flush(struct recovery *rc, struct sl_diag *d)
 {
 	struct sl_index_snapshot before, after;
-	size_t n = 0;
 	if (rc->n == 0)
 		return SL_OK;
 	sl_index_snapshot(rc->deps->index, &before);
-	enum sl_status st = sl_index_put_batch(rc->deps->index, rc->rows, rc->n, rc->results, d);
+	enum sl_status st = put(rc, d);
 	if (st != SL_OK)
 		return st;
 	sl_index_snapshot(rc->deps->index, &after);
 	rc->report->indexed += after.usage.versions - before.usage.versions;
-	for (size_t i = 0; i < rc->n; i++) {
-		if (rc->results[i].status == SL_OK)
-			rc->places[n++] = sl_locator_of(rc->rows[i]);
-		else if ((st = quarantine(rc, rc->rows[i]->seq, d)) != SL_OK)
-			return st;
+	st = settle(rc, d);
+	for (size_t i = 0; i < rc->n && st == SL_OK; i++) {
+		if (rc->results[i].status == SL_E_FULL) {
+			st = sl_leftovers_add(rc->deps->left, rc->rows[i], rc->digests[i], d);
+			rc->report->left++;
+		} else if (rc->results[i].status != SL_OK) {
+			st = quarantine(rc, rc->rows[i]->seq, d);
+		}
 	}
-	qsort(rc->places, n, sizeof(rc->places[0]), by_series);
-	st = rc->deps->store->ops->settle(rc->deps->store, rc->places, n, d);
-	if (st == SL_OK)
-		rc->report->moved += n;
 	rc->n = 0;
+	return st;
+}
+
+/* Tombstones out. Their files are in trash/, which makes room when there is none. */
+static enum sl_status drop(const struct sl_root *root, struct sl_index *index, const uint64_t *seqs,
+	size_t n, struct sl_diag *d)
+{
+	struct sl_diag none = {0};
+	enum sl_status st = sl_index_drop_tombstones(index, seqs, n, &none);
+	if (st != SL_OK) {
+		sl_trash_empty(root);
+		st = sl_index_drop_tombstones(index, seqs, n, d);
+	}
 	return st;
 }
 
@@ -238,7 +299,7 @@ enum sl_status sl_recover_tombstones(
 		if (st == SL_OK)
 			st = sl_trash_move(root, tombs, n, d);
 		if (st == SL_OK)
-			st = sl_index_drop_tombstones(index, seqs, n, d);
+			st = drop(root, index, seqs, n, d);
 		*moved += st == SL_OK ? n : 0;
 		if (st != SL_OK)
 			break;
@@ -257,8 +318,8 @@ static enum sl_status sync_spool(struct recovery *rc, struct sl_diag *d)
 
 static enum sl_status recover_all(struct recovery *rc, struct sl_diag *d)
 {
-	enum sl_status st = sl_recover_tombstones(
-		rc->deps->root, rc->deps->index, &rc->report->tombstones, d);
+	enum sl_status st =
+		sl_recover_tombstones(rc->deps->root, rc->deps->index, &rc->report->tombstones, d);
 	if (st == SL_OK)
 		st = list_spool(rc, d);
 	/* A name that we see need not be durable: who made it may have been killed before its fsync.

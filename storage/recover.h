@@ -4,6 +4,7 @@
 #pragma once
 
 #include "storage/index.h"
+#include "storage/leftover.h"
 #include "storage/rewalk.h"
 #include "storage/root.h"
 #include "storage/store_fs.h"
@@ -13,7 +14,8 @@ struct sl_recover_deps {
 	struct sl_store *store; /* store_fs on that root */
 	struct sl_index *index;
 	struct sl_elem_limits limits;
-	uint64_t inflate_max; /* bytes */
+	uint64_t inflate_max;               /* bytes */
+	struct sl_leftovers *left;          /* gets what the index or the disk has no room for */
 	const struct sl_charsets *charsets; /* as in rewalk.h */
 };
 
@@ -23,6 +25,7 @@ struct sl_recover_report {
 	uint64_t moved;       /* objects now in the archive, of found */
 	uint64_t removed;     /* part files without a name of their own */
 	uint64_t quarantined; /* named files that are not what their header says */
+	uint64_t left;        /* stay in the spool: no room in the index or on the disk */
 	uint64_t foreign;     /* names that are not ours: left alone */
 	uint64_t tombstones;  /* removals finished: the files are in trash/ now */
 	uint64_t next_seq;    /* above every seq in spool/ and index */
@@ -32,7 +35,8 @@ struct sl_recover_report {
 /* Puts every whole object of spool/ into the index, in the order of seq, and moves it to the archive;
  * removes part files; moves what is damaged to quarantine/ (a file that has a name is never deleted).
  * Every folder touched is fsynced. Running it twice changes nothing.
- * SL_OK; SL_E_FULL (the index or the disk cannot take it: the operator must make room), SL_E_IO,
+ * What the index or the disk has no room for stays in the spool and goes to deps->left.
+ * SL_OK; SL_E_FULL (not even room for the name of what is set aside), SL_E_IO,
  * SL_E_SYNC, SL_E_CORRUPT. */
 SL_MUST enum sl_status sl_recover(
 	const struct sl_recover_deps *deps, struct sl_recover_report *out, struct sl_diag *d);

@@ -73,6 +73,7 @@ static enum sl_status recover(
 		.limits = conf->ingest.elem,
 		.charsets = &conf->charsets,
 		.inflate_max = conf->ingest.inflate_max,
+		.left = &s->left,
 	};
 	enum sl_status st = sl_recover(&deps, &s->recovered, d);
 	/* What was on its way out has left: the journal need not say so any more. */
@@ -86,7 +87,7 @@ static enum sl_status open_water(struct sl_storage *s, const struct sl_storage_c
 {
 	struct sl_index_snapshot snap;
 	sl_index_snapshot(s->index, &snap);
-	uint64_t kept = snap.usage.bytes + sl_trash_stats(s->trash).bytes;
+	uint64_t kept = snap.usage.bytes + s->left.bytes + sl_trash_stats(s->trash).bytes;
 	return sl_water_open(&s->water, &conf->water, env, sl_root_statfs_look, &s->root, kept, d);
 }
 
@@ -249,6 +250,8 @@ enum sl_status sl_storage_open(struct sl_storage *s, const struct sl_storage_con
 	if (st == SL_OK)
 		st = open_ingest(s, conf, env, d);
 	if (st == SL_OK)
+		sl_leftovers_hand_over(&s->left, s->pending, s->index, s->indexer);
+	if (st == SL_OK)
 		st = start_evicting(s, conf, news, env, d);
 	if (st != SL_OK)
 		sl_storage_close(s);
@@ -275,6 +278,7 @@ void sl_storage_close(struct sl_storage *s)
 	if (s->trash != NULL)
 		sl_trash_stop(s->trash);
 	sl_indexer_stop(s->indexer);
+	sl_leftovers_free(&s->left);
 	sl_evict_close(s->evict);
 	sl_ingest_close(s->ingest);
 	sl_pending_close(s->pending);

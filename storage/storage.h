@@ -69,6 +69,7 @@ struct sl_storage {
 	struct sl_ops *ops;
 	struct sl_evict *evict;
 	struct sl_recover_report recovered;
+	struct sl_leftovers left;
 	struct sl_rebuild_report rebuilt;
 	bool has_rebuilt;
 	bool is_root_open;

@@ -249,6 +249,16 @@ enum sl_status sl_trash_move(const struct sl_root *root, const struct sl_index_t
 	return st;
 }
 
+void sl_trash_empty(const struct sl_root *root)
+{
+	struct walk w = {.removes = true};
+	int fd = openat(root->trash_fd, ".", FOLDER_FLAGS);
+	if (fd < 0)
+		return;
+	(void)visit_names(&w, fd, 1);
+	close(fd);
+}
+
 enum sl_status sl_trash_sync_spool(struct sl_trash *t, struct sl_diag *d)
 {
 	if (!t->root->is_durable || fsync(t->spool_fd) == 0)

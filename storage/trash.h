@@ -32,6 +32,9 @@ struct sl_trash_stats {
 SL_MUST enum sl_status sl_trash_move(const struct sl_root *root,
 	const struct sl_index_tombstone *tombs, size_t n, struct sl_diag *d);
 
+/* Unlinks all that is in trash/, now, for the room: in recovery, where nobody else does. */
+void sl_trash_empty(const struct sl_root *root);
+
 /* Counts what an earlier run left. root is borrowed. Returns owned. */
 SL_MUST enum sl_status sl_trash_open(
 	struct sl_trash **out, const struct sl_root *root, struct sl_diag *d);

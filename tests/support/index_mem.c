@@ -386,6 +386,14 @@ static enum sl_status reserve(struct sl_index *base, size_t objects)
 	return fits ? SL_OK : SL_E_FULL;
 }
 
+static void owe(struct sl_index *base, size_t objects)
+{
+	struct index_mem *m = mem_of(base);
+	pthread_mutex_lock(&m->lock);
+	m->reserved += objects;
+	pthread_mutex_unlock(&m->lock);
+}
+
 static void unreserve(struct sl_index *base, size_t objects)
 {
 	struct index_mem *m = mem_of(base);
@@ -434,6 +442,7 @@ struct sl_index *sl_index_mem_new(size_t capacity)
 	m->ops.clear_stale = clear_stale;
 	m->ops.check = check;
 	m->ops.reserve = reserve;
+	m->ops.owe = owe;
 	m->ops.unreserve = unreserve;
 	m->ops.snapshot = snapshot;
 	m->base.ops = &m->ops;
