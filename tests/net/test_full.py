@@ -5,7 +5,6 @@ SPDX-License-Identifier: Apache-2.0
 """
 import os
 import re
-import subprocess
 import threading
 import time
 from datetime import datetime
@@ -182,8 +181,8 @@ def test_somebody_else_fills_the_disk(tmp_path, capsys):
 
 @needs_loop
 def test_a_start_on_a_full_disk(tmp_path):
-    """What is left to do of an earlier run needs space: started without, the daemon says so and changes
-    nothing; started again with space, it has everything."""
+    """What is left to do of an earlier run needs space: without, the node starts all the same, refuses what is
+    new, and finishes when there is some."""
     filler = Filler(tmp_path, 20000, refusals=0)
     with LoopDisk("64M") as disk:
         with Node(root=disk.path("root"), index__max_delay="60s") as node:
@@ -191,11 +190,18 @@ def test_a_start_on_a_full_disk(tmp_path):
             node.kill()
             assert len(node.spool()) == 40
         ballast = disk.ballast("ballast", disk.available())
-        node = Node(root=disk.path("root"), start=False)
-        done = subprocess.run(node.command(), capture_output=True, text=True, timeout=WAIT_S)
-        assert done.returncode == 1 and "node.failed" in done.stderr and "ENOSPC" in done.stderr, done.stderr
-        assert node.spool() != []
-        os.unlink(ballast)
+        with Node(root=disk.path("root")) as node:
+            assert int(node.wait_line("node.recovered")["left"]) > 0, node.log()
+            assert node.spool() != [] and echo(node.port) == 0
+            sender = Sender(node.port, [make("1.2.826.0.1.40.1")])
+            sender.run()
+            assert sender.sent[0].status == 0xA700, node.log()
+            os.unlink(ballast)
+            until = time.monotonic() + WAIT_S
+            while node.spool() and time.monotonic() < until:
+                time.sleep(0.05)
+            assert node.spool() == [], node.log()
+            assert node.stop() == 0, node.log()
         assert restart_and_judge(disk.path("root"), filler).acknowledged == 40
 
 
