@@ -4,13 +4,16 @@ SPDX-License-Identifier: Apache-2.0
 """
 import os
 import random
+import time
 
 import crash
 import pytest
+from evicted import Evictions
+from kept import Kept
 from load import make
 from node import Node
 from oracle import judge, sent_of
-from rawscu import Ledger
+from rawscu import Ledger, Sent
 
 KILLS = int(os.environ.get("SLUICE_KILLS", "12"))
 CALLS = int(os.environ.get("SLUICE_KILL_CALLS", "12"))
@@ -113,3 +116,25 @@ def test_the_judge_sees_a_lie_in_the_ledger(kept):
     with open(ledger, "a", encoding="ascii") as f:
         f.write(f"{crash.STUDY}.6.77 {'0' * 64} 0000\n")
     assert judge(root, ledger, sent).lost
+
+
+def test_the_judge_sees_what_was_evicted(kept):
+    """There though it went; or gone though it was sent after that."""
+    root, ledger, sent = kept
+    study = Kept(root).instances[0].study
+    evictions = Evictions()
+
+    def send_all():
+        for uid, (sha256,) in sent.items():
+            evictions.sends(study, uid, sha256)
+            evictions.answered(Sent("", uid, sha256, 0, ""))
+    send_all()
+    assert not list(evictions.came_back(Kept(root)))
+    evictions.gone[study] = time.time() + 1
+    assert list(evictions.came_back(Kept(root))) == [f"{study} was evicted and is back"]
+    os.unlink(file_of(root, next(iter(sent))))
+    assert judge(root, ledger, sent).lost and not judge(root, ledger, sent, evictions.may_miss).lost
+    evictions.gone[study] = time.time() - 1
+    send_all()
+    assert judge(root, ledger, sent, evictions.may_miss).lost
+    assert not list(evictions.came_back(Kept(root)))
