@@ -83,18 +83,18 @@ def read_log(path):
 
 
 def answers(records):
-    """{port of the peer: [(asked, told, status)]} of C-STORE-RSPs, in order: positions, asked being that
-    of what the peer was told before."""
+    """{(process, port of the peer): [(asked, told, status)]} of C-STORE-RSPs, in order: positions, asked
+    being that of what the peer was told before."""
     sent = {r.call: r.result for r in records if r.kind == SEND and r.is_end}
     streams = defaultdict(list)
     for r in records:
         if r.kind == SEND and not r.is_end and sent.get(r.call, -1) > 0:
-            streams[r.port].append((r.position, r.data[:sent[r.call]]))
+            streams[r.call >> 32, r.port].append((r.position, r.data[:sent[r.call]]))
     told = {}
-    for port, writes in streams.items():
-        asked, told[port] = writes[0][0], []
+    for peer, writes in streams.items():
+        asked, told[peer] = writes[0][0], []
         for a in answers_in(writes):
-            told[port].append((asked, a.begin, a.status))
+            told[peer].append((asked, a.begin, a.status))
             asked = a.begin
     return told
 
@@ -115,11 +115,11 @@ def evictions(records, trash):
 # ---- the load -------------------------------------------------------------------------------------------
 
 class Told(Sender):
-    """A sender that remembers its port and what it asked for, in order."""
+    """A sender that remembers whom it spoke to from which port, and what it asked for, in order."""
 
-    def __init__(self, *args, **options):
-        super().__init__(*args, **options)
-        self.own_port, self.asked = None, []
+    def __init__(self, node, *args, **options):
+        super().__init__(node.port, *args, **options)
+        self.process, self.own_port, self.asked = node.pid, None, []
 
     def _send(self, scu, made):
         self.own_port = scu.sock.getsockname()[1]
@@ -235,7 +235,7 @@ class Recording:
                 assert kill and node.wait() == -9, node.log()
                 return
             lists = self._lists(n)
-            senders = [Told(node.port, objects, calling=f"POWER{i}") for i, objects in enumerate(lists)]
+            senders = [Told(node, objects, calling=f"POWER{i}") for i, objects in enumerate(lists)]
             for sender in senders:
                 sender.start()
             self.senders += join(senders)
@@ -255,8 +255,6 @@ class Recording:
         self.folders = {name: os.stat(os.path.join(self.root, name)).st_ino
                         for name in ("spool", "archive", "trash", "index")}
         trash = self.folders["trash"]
-        ports = [s.own_port for s in self.senders if s.asked]
-        assert len(set(ports)) == len(ports), "two senders had the same port"
         number = {}
         with open(self.plan, "w", encoding="ascii") as plan:
             print("root", self.inode, file=plan)
@@ -279,7 +277,7 @@ class Recording:
     def _write_acks(self, plan, told, number):
         acknowledged = 0
         for sender in self.senders:
-            for made, (asked, position, status) in zip(sender.asked, told.get(sender.own_port, ())):
+            for made, (asked, position, status) in zip(sender.asked, told.get((sender.process, sender.own_port), ())):
                 if status == 0:
                     print("ack", asked, position, number[made.uid, made.sha256], file=plan)
                     acknowledged += 1

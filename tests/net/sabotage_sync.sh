@@ -59,9 +59,9 @@ judge() {
 
 while IFS='|' read -r name by file edit text; do
 	case " $* " in "  " | *" $name "*) ;; *) continue ;; esac
-	cp "$file" "$copy/$file"
+	cp "$copy/$file" "$copy/unchanged"
 	perl -0pi -e "$edit" "$copy/$file"
-	if [ "$name" != none ] && cmp -s "$file" "$copy/$file"; then
+	if [ "$name" != none ] && cmp -s "$copy/unchanged" "$copy/$file"; then
 		echo "$name: the source has changed, this mutant no longer applies"
 		wrong=$((wrong + 1))
 		continue
@@ -72,7 +72,7 @@ while IFS='|' read -r name by file edit text; do
 	fi
 	judge o test_order.py "associations or association"
 	judge p test_power.py "power_cuts or seen_and_not"
-	cp "$file" "$copy/$file"
+	cp "$copy/unchanged" "$copy/$file"
 done < <(mutants)
 
 echo "$wrong not as they should be"
