@@ -374,8 +374,8 @@ int main(int argc, char **argv)
 		code = sl_main_order(mode, &n->args, &n->main_conf.storage);
 		goto out;
 	}
-	if (mode == SL_MAIN_REBUILD_INDEX) {
-		code = sl_main_work(&n->main_conf.storage);
+	if (mode == SL_MAIN_REBUILD_INDEX || mode == SL_MAIN_VERIFY) {
+		code = sl_main_work(mode, &n->args, &n->main_conf.storage);
 		goto out;
 	}
 	if (mode != SL_MAIN_RUN) {

@@ -14,7 +14,9 @@ static const char usage[] = "usage: sluiced [--config FILE] [--set key=value ...
 			    "| --version | --help]\n"
 			    "               [--pin UID | --unpin UID | --pins | --delete-study UID "
 			    "| --delete-object UID | --compact]\n"
-			    "       sluiced [--config FILE] [--set key=value ...] --rebuild-index\n";
+			    "       sluiced [--config FILE] [--set key=value ...] --rebuild-index\n"
+			    "       sluiced [--config FILE] [--set key=value ...] "
+			    "--verify[=quick|full] [--json]\n";
 
 static const char text[] =
 	"\n"
@@ -36,15 +38,28 @@ static const char text[] =
 	"  --delete-object UID   deletes an object by its SOP Instance UID, in all versions\n"
 	"  --compact             writes the index anew without its free pages\n"
 	"  --rebuild-index       makes the index anew from the files; the old one stays until then\n"
+	"  --verify[=quick]      compares files and index: names, sizes, headers, rows, counters\n"
+	"  --verify=full         also every byte against its digest, and the values in the rows\n"
+	"  --json                findings as JSON, one object a line\n"
 	"\n"
 	"Signals: TERM stops (again: at once), HUP reloads, USR1 opens the log file anew.\n"
 	"Exit: 0 clean stop, 1 failure at run time, 2 usage or configuration, 70 storage failed.\n"
 	"\n"
 	"Keys:\n";
 
+/* quick or full; depth NULL: quick. */
+static bool read_depth(struct sl_main_args *args, const char *depth)
+{
+	args->is_full = depth != NULL && strcmp(depth, "full") == 0;
+	if (depth == NULL || args->is_full || strcmp(depth, "quick") == 0)
+		return true;
+	fprintf(stderr, "sluiced: --verify=quick or --verify=full\n");
+	return false;
+}
+
 enum sl_main_mode sl_main_args_parse(struct sl_main_args *args, int argc, char **argv)
 {
-	enum { CONFIG = 1000, SET };
+	enum { CONFIG = 1000, SET, JSON };
 	static const struct option options[] = {
 		{"config", required_argument, NULL, CONFIG},
 		{"set", required_argument, NULL, SET},
@@ -60,6 +75,8 @@ enum sl_main_mode sl_main_args_parse(struct sl_main_args *args, int argc, char *
 		{"delete-object", required_argument, NULL, SL_MAIN_DELETE_OBJECT},
 		{"compact", no_argument, NULL, SL_MAIN_COMPACT},
 		{"rebuild-index", no_argument, NULL, SL_MAIN_REBUILD_INDEX},
+		{"verify", optional_argument, NULL, SL_MAIN_VERIFY},
+		{"json", no_argument, NULL, JSON},
 		{"help", no_argument, NULL, SL_MAIN_HELP},
 		{"version", no_argument, NULL, SL_MAIN_VERSION},
 		{NULL, 0, NULL, 0},
@@ -76,6 +93,10 @@ enum sl_main_mode sl_main_args_parse(struct sl_main_args *args, int argc, char *
 			args->sets[args->sets_n++] = optarg;
 		} else if (option == SET) {
 			fprintf(stderr, "sluiced: more than %d --set\n", SL_MAIN_SETS_MAX);
+			return SL_MAIN_USAGE;
+		} else if (option == JSON) {
+			args->is_json = true;
+		} else if (option == SL_MAIN_VERIFY && !read_depth(args, optarg)) {
 			return SL_MAIN_USAGE;
 		} else {
 			mode = (enum sl_main_mode)option;

@@ -19,7 +19,8 @@ enum sl_main_mode {
 	SL_MAIN_DELETE_STUDY,
 	SL_MAIN_DELETE_OBJECT,
 	SL_MAIN_COMPACT, /* ...to here */
-	SL_MAIN_REBUILD_INDEX,
+	SL_MAIN_REBUILD_INDEX, /* main_work.h, this... */
+	SL_MAIN_VERIFY,        /* ...and this */
 	SL_MAIN_HELP,    /* was printed */
 	SL_MAIN_VERSION, /* was printed */
 	SL_MAIN_USAGE,   /* wrong; the complaint was printed */
@@ -29,6 +30,8 @@ struct sl_main_args {
 	const char *config; /* --config, or NULL; borrows argv */
 	const char *sets[SL_MAIN_SETS_MAX];
 	size_t sets_n;
+	bool is_full;    /* --verify=full */
+	bool is_json;    /* --json */
 	const char *uid; /* what an order is about, or NULL; borrows argv */
 };
 

@@ -6,7 +6,9 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "core/esc.h"
 #include "server/env.h"
 #include "storage/upkeep.h"
 
@@ -69,7 +71,100 @@ static int rebuild(const struct sl_storage_conf *conf)
 	return fflush(stdout) == 0 ? EXIT_GOOD : EXIT_BAD;
 }
 
-int sl_main_work(const struct sl_storage_conf *conf)
+/* ---- verify ------------------------------------------------------------------------------------- */
+
+/* A string of JSON: what the escaper leaves is ASCII without quotes; its backslashes are doubled. */
+static void put_json(const char *s)
 {
-	return rebuild(conf);
+	char safe[SL_ESC_CAP(1024)];
+	sl_esc_put(safe, sizeof(safe), s, strlen(s), 1024);
+	putchar('"');
+	for (const char *c = safe; *c != '\0'; c++)
+		printf(*c == '\\' ? "\\\\" : "%c", *c);
+	putchar('"');
+}
+
+static void on_finding(void *arg, enum sl_verify_kind kind, const char *path, const char *text)
+{
+	const struct sl_main_args *args = arg;
+	char safe_path[SL_ESC_CAP(1024)], safe_text[SL_ESC_CAP(512)];
+	if (args->is_json) {
+		printf("{\"finding\":\"%s\",\"path\":", sl_verify_kind_name(kind));
+		put_json(path);
+		printf(",\"text\":");
+		put_json(text);
+		printf("}\n");
+	} else {
+		sl_esc_put(safe_path, sizeof(safe_path), path, strlen(path), 1024);
+		sl_esc_put(safe_text, sizeof(safe_text), text, strlen(text), 512);
+		printf("%-10s %s: %s\n", sl_verify_kind_name(kind), safe_path, safe_text);
+	}
+	fflush(stdout); /* whatever becomes of this process */
+}
+
+static void on_verify_progress(void *arg, const struct sl_verify_report *r, unsigned permille)
+{
+	(void)arg;
+	fprintf(stderr,
+		"verify: %u %% done: %" PRIu64 " files, %" PRIu64 " rows, %" PRIu64
+		" findings, %" PRIu64 " files/s\n",
+		permille / 10, r->files, r->rows, sl_verify_findings(r),
+		per_second(r->files, r->ms));
+}
+
+static void say_verified(const struct sl_main_args *args, const struct sl_verify_report *r)
+{
+	uint64_t findings = sl_verify_findings(r);
+	const char *depth = args->is_full ? "full" : "quick";
+	if (args->is_json) {
+		printf("{\"verify\":\"%s\",\"sound\":%s,\"findings\":%" PRIu64, depth,
+			findings == 0 ? "true" : "false", findings);
+		for (int k = 0; k < SL_VERIFY_KINDS; k++)
+			printf(",\"%s\":%" PRIu64, sl_verify_kind_name((enum sl_verify_kind)k),
+				r->found[k]);
+		printf(",\"files\":%" PRIu64 ",\"rows\":%" PRIu64 ",\"bytes\":%" PRIu64
+		       ",\"spool\":%" PRIu64 ",\"removals\":%" PRIu64 ",\"ms\":%" PRIu64 "}\n",
+			r->files, r->rows, r->bytes, r->spool, r->tombstones, r->ms);
+		return;
+	}
+	printf("verify %s: %s: %" PRIu64 " findings; %" PRIu64 " files, %" PRIu64 " rows, %" PRIu64
+	       " bytes read, %" PRIu64 ".%03" PRIu64 " s",
+		depth, findings == 0 ? "sound" : "DAMAGE", findings, r->files, r->rows, r->bytes,
+		r->ms / 1000, r->ms % 1000);
+	for (int k = 0; k < SL_VERIFY_KINDS; k++)
+		if (r->found[k] > 0)
+			printf("; %s %" PRIu64, sl_verify_kind_name((enum sl_verify_kind)k),
+				r->found[k]);
+	if (r->spool > 0)
+		printf("; %" PRIu64 " in spool/ for the next start", r->spool);
+	if (r->tombstones > 0)
+		printf("; %" PRIu64 " removals for the next start", r->tombstones);
+	printf("\n");
+}
+
+static int verify(const struct sl_main_args *args, const struct sl_storage_conf *conf)
+{
+	union {
+		const struct sl_main_args *in;
+		void *out;
+	} unconst = {.in = args};
+	const struct sl_upkeep_verify how = {
+		.is_full = args->is_full,
+		.on_finding = on_finding,
+		.on_progress = on_verify_progress,
+		.arg = unconst.out,
+	};
+	struct sl_verify_report r;
+	struct sl_diag d = {0};
+	enum sl_status st = sl_upkeep_verify(conf, &sl_env_system, &how, &r, &d);
+	if (st != SL_OK)
+		return fail(st, &d);
+	say_verified(args, &r);
+	return fflush(stdout) == 0 && sl_verify_findings(&r) == 0 ? EXIT_GOOD : EXIT_BAD;
+}
+
+int sl_main_work(
+	enum sl_main_mode mode, const struct sl_main_args *args, const struct sl_storage_conf *conf)
+{
+	return mode == SL_MAIN_VERIFY ? verify(args, conf) : rebuild(conf);
 }

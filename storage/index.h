@@ -21,6 +21,7 @@
 
 #define SL_INDEX_TEXT_MAX \
 	3072 /* bytes: each value of a patient and a study, 3 bytes for each sent */
+#define SL_INDEX_REPORT_LINES 64        /* findings of a recount that are told one by one */
 #define SL_INDEX_CURSOR_MAX   192       /* bytes of a page cursor */
 #define SL_INDEX_MODALITIES   8         /* distinct modalities a study row names */
 #define SL_INDEX_MODALITY_MAX 16        /* bytes of one; PS3.3 C.7.3.1.1.1 */
@@ -166,6 +167,7 @@ struct sl_index_report {
 	uint64_t wrong; /* rows, keys or counters that disagree */
 	char first
 		[160]; /* the first of them: names the row by its UID or number, no patient data */
+	char lines[SL_INDEX_REPORT_LINES][160]; /* the first so many, each like it */
 };
 
 struct sl_index_query; /* index_find.h */

@@ -3,7 +3,7 @@
  * Walks the trees from the top: each study's row names a patient and is named by its UID; its series
  * rows follow it in their tree as its number leads them, their instances likewise. What a row counts
  * must be what lies below it, and each tree of names must have as many entries as there are rows to
- * name. The first thing wrong is told, the rest is counted.
+ * name. The first things wrong are told, the rest is counted.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "storage/index_lmdb_priv.h"
 
@@ -20,12 +20,16 @@ struct check {
 /* One thing wrong; a failure of LMDB itself ends the check by its status. */
 SL_PRINTF(2, 3) static void wrong(struct check *c, const char *fmt, ...)
 {
+	struct sl_index_report *r = c->report;
+	char *line = r->wrong < SL_INDEX_REPORT_LINES ? r->lines[r->wrong] : NULL;
 	va_list ap;
-	if (c->report->wrong++ > 0)
-		return;
-	va_start(ap, fmt);
-	vsnprintf(c->report->first, sizeof(c->report->first), fmt, ap);
-	va_end(ap);
+	if (line != NULL) {
+		va_start(ap, fmt);
+		vsnprintf(line, sizeof(r->lines[0]), fmt, ap);
+		va_end(ap);
+	}
+	if (r->wrong++ == 0)
+		memcpy(r->first, r->lines[0], sizeof(r->first));
 }
 
 static bool is_failure(enum sl_status st)
@@ -317,6 +321,42 @@ static enum sl_status check_patients(struct check *c, MDB_cursor *patients)
 	return st == SL_END ? SL_OK : st;
 }
 
+/* Words: each number leads to a word that leads back to it. Words that no row uses any more stay. */
+static enum sl_status check_words(struct check *c)
+{
+	MDB_cursor *words = NULL;
+	MDB_val key, value;
+	const struct sl_wbuf all = {0};
+	uint64_t by_number = 0, n = 0;
+	int rc = mdb_cursor_open(c->t->txn, c->t->ix->tree[SL_TREE_DICT], &words);
+	enum sl_status st = sl_index_lmdb_error(rc, "lmdb/check", c->t->diag);
+	if (st == SL_OK)
+		st = next_of(c, words, MDB_FIRST, &all, &key, &value);
+	for (; st == SL_OK; st = next_of(c, words, MDB_NEXT, &all, &key, &value)) {
+		struct sl_cur k = sl_cur_of(key.mv_data, key.mv_size);
+		uint32_t named = 0;
+		n++;
+		if (sl_cur_u8(&k) != SL_INDEX_LMDB_WORD_BY_NUMBER)
+			continue;
+		uint64_t no = sl_lmdb_key_uint(&k);
+		by_number++;
+		enum sl_status found =
+			sl_index_lmdb_find_word(c->t, value.mv_data, value.mv_size, &named);
+		if (is_failure(found)) {
+			st = found;
+			break;
+		}
+		if (k.bad || sl_cur_left(&k) > 0 || found != SL_OK || named != no)
+			wrong(c, "a word of the dictionary is not where its number leads");
+	}
+	if (words != NULL)
+		mdb_cursor_close(words);
+	if (st == SL_END && (n != 2 * by_number || by_number + 1 != c->t->state.next_word))
+		wrong(c, "the dictionary has %llu entries for %llu words", (unsigned long long)n,
+			(unsigned long long)(c->t->state.next_word - 1));
+	return st == SL_END ? SL_OK : st;
+}
+
 /* Names without a row, and rows without one above, show as trees of different size. */
 static enum sl_status check_sizes(struct check *c)
 {
@@ -335,6 +375,7 @@ static enum sl_status check_sizes(struct check *c)
 		{SL_TREE_UID, "instance UIDs", u->instances},
 		{SL_TREE_VERSION, "versions behind", u->versions - u->instances},
 		{SL_TREE_KEY, "ordered keys", c->keys.entries},
+		{SL_TREE_META, "entries of meta (schema, state)", 2},
 	};
 	for (size_t i = 0; i < SL_ARRAY_N(sizes); i++) {
 		MDB_stat stat;
@@ -357,6 +398,8 @@ static enum sl_status check_all(struct check *c, MDB_cursor *studies, MDB_cursor
 		st = check_patients(c, patients);
 	if (st == SL_OK)
 		st = check_sizes(c);
+	if (st == SL_OK)
+		st = check_words(c);
 	if (st == SL_OK &&
 		memcmp(&c->t->state.usage, &c->report->counted, sizeof(c->report->counted)) != 0)
 		wrong(c, "the totals say %llu instances, %llu studies; counted %llu, %llu",

@@ -8,7 +8,8 @@
  *   index_lmdb_merge.c   what they say of patient, study and series
  *   index_lmdb_version.c which version of a UID is current
  *   index_lmdb_remove.c  removals and tombstones
- *   index_lmdb_read.c    readers: lookups and pages
+ *   index_lmdb_read.c    readers: lookups
+ *   index_lmdb_list.c    readers: pages
  *   index_lmdb_keys.c    the ordered keys of rows
  *   index_lmdb_plan.c    which key a query is answered by
  *   index_lmdb_entry.c   stepping through that key
@@ -262,8 +263,12 @@ void sl_index_lmdb_key_version(struct sl_wbuf *w, const struct sl_uid *uid, uint
 /* Keys, for those who walk. */
 void sl_index_lmdb_key_series_uid(struct sl_wbuf *w, const struct sl_uid *uid, uint64_t study);
 
-/* The dictionary. put gives a word (at most 128 bytes) its number, 0 for the empty word; get reads it
+enum { SL_INDEX_LMDB_WORD_BY_NUMBER = 1 }; /* first byte of such entries of the dictionary */
+
+/* The dictionary. find says which number a word has. put gives a word (at most 128 bytes) its number, 0 for the empty word; get reads it
  * into out[cap] and is SL_E_CORRUPT for a number that was never given. */
+SL_MUST enum sl_status sl_index_lmdb_find_word(
+	struct sl_index_txn *t, const char *word, size_t n, uint32_t *no);
 SL_MUST enum sl_status sl_index_lmdb_put_word(
 	struct sl_index_txn *t, const char *word, size_t n, uint32_t *no);
 SL_MUST enum sl_status sl_index_lmdb_get_word(
@@ -320,6 +325,12 @@ struct sl_index_lmdb_finder *sl_index_lmdb_finder_new(void);
 SL_MUST enum sl_status sl_index_lmdb_read_begin(
 	struct sl_index_lmdb_reader *rd, struct sl_index_txn *t, struct sl_diag *diag);
 enum sl_status sl_index_lmdb_read_end(struct sl_index_lmdb_reader *rd, enum sl_status st);
+/* An instance's row from its bytes, or from its place. */
+SL_MUST enum sl_status sl_index_lmdb_show_row(struct sl_index_txn *t, struct sl_cur c,
+	const struct sl_uid *study, const struct sl_index_row_series *series,
+	struct sl_index_instance *out);
+SL_MUST enum sl_status sl_index_lmdb_show_place(struct sl_index_txn *t,
+	const struct sl_index_row_place *place, struct sl_index_instance *out);
 SL_MUST enum sl_status sl_index_lmdb_show_instance(struct sl_index_txn *t,
 	const struct sl_index_row_instance *row, const struct sl_uid *study,
 	const struct sl_index_row_series *series, struct sl_index_instance *out);

@@ -233,7 +233,23 @@ enum sl_status sl_index_lmdb_move_arrival(
 
 /* ---- dictionary and text ----------------------------------------------------------------------- */
 
-enum { WORD_BY_NUMBER = 1, NUMBER_BY_WORD = 2, WORD_MAX = 128 };
+enum { NUMBER_BY_WORD = 2, WORD_MAX = 128 };
+
+enum sl_status sl_index_lmdb_find_word(
+	struct sl_index_txn *t, const char *word, size_t n, uint32_t *no)
+{
+	uint8_t kb[1 + WORD_MAX];
+	struct sl_wbuf key = sl_wbuf_of(kb, sizeof(kb));
+	uint64_t found = 0;
+	sl_wbuf_u8(&key, NUMBER_BY_WORD);
+	sl_wbuf_put(&key, word, n);
+	*no = 0;
+	if (key.bad)
+		return SL_E_NOTFOUND;
+	enum sl_status st = sl_index_lmdb_get_number(t, SL_TREE_DICT, &key, &found);
+	*no = found <= UINT32_MAX ? (uint32_t)found : 0;
+	return st;
+}
 
 enum sl_status sl_index_lmdb_put_word(
 	struct sl_index_txn *t, const char *word, size_t n, uint32_t *no)
@@ -253,7 +269,7 @@ enum sl_status sl_index_lmdb_put_word(
 			return sl_fail(t->diag, SL_E_LIMIT, 0, "index/dict",
 				"the index's dictionary has no number left");
 		found = t->state.next_word++;
-		sl_wbuf_u8(&by_no, WORD_BY_NUMBER);
+		sl_wbuf_u8(&by_no, SL_INDEX_LMDB_WORD_BY_NUMBER);
 		sl_lmdb_key_put_uint(&by_no, found);
 		st = sl_index_lmdb_put_number(t, SL_TREE_DICT, &key, found);
 		if (st == SL_OK)
@@ -272,7 +288,7 @@ enum sl_status sl_index_lmdb_get_word(
 	*n = 0;
 	if (no == 0)
 		return SL_OK;
-	sl_wbuf_u8(&key, WORD_BY_NUMBER);
+	sl_wbuf_u8(&key, SL_INDEX_LMDB_WORD_BY_NUMBER);
 	sl_lmdb_key_put_uint(&key, no);
 	enum sl_status st = sl_index_lmdb_get(t, SL_TREE_DICT, &key, &c);
 	if (st == SL_E_NOTFOUND || (st == SL_OK && sl_cur_left(&c) > cap))

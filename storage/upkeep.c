@@ -3,9 +3,11 @@
 #include "storage/upkeep.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -51,6 +53,7 @@ bool sl_upkeep_apart(void (*work)(void *arg), void *arg)
 	fflush(NULL); /* not to be written twice */
 	pid_t child = fork();
 	if (child == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* it holds the lock, too */
 		work(arg);
 		fflush(NULL);
 		_exit(0);
@@ -156,6 +159,106 @@ enum sl_status sl_upkeep_rebuild(const struct sl_storage_conf *conf, const struc
 out:
 	sl_ops_close(ops);
 	sl_upkeep_unshare(old, sizeof(*old));
+	sl_root_close(&root);
+	return st;
+}
+
+/* ---- verify ------------------------------------------------------------------------------------- */
+
+struct look {
+	struct sl_verify_conf conf;
+	const struct sl_upkeep_verify *how;
+	uint64_t told[SL_VERIFY_KINDS]; /* also by a child that crashed later */
+	struct sl_verify_report report;
+	enum sl_status status;
+	struct sl_diag why;
+};
+
+static void on_finding(void *arg, enum sl_verify_kind kind, const char *path, const char *text)
+{
+	struct look *l = arg;
+	l->told[kind]++;
+	l->how->on_finding(l->how->arg, kind, path, text);
+}
+
+static void on_verify_progress(void *arg, const struct sl_verify_report *so_far, unsigned permille)
+{
+	struct look *l = arg;
+	l->how->on_progress(l->how->arg, so_far, permille);
+}
+
+static void look_at_index(void *arg)
+{
+	struct look *l = arg;
+	l->status = sl_verify_index(&l->conf, &l->report, &l->why);
+}
+
+static void look_at_files(void *arg)
+{
+	struct look *l = arg;
+	l->status = sl_verify_files(&l->conf, &l->report, &l->why);
+}
+
+/* One look in a process of its own; a crash of it is a finding. */
+static enum sl_status look(
+	struct look *l, void (*work)(void *arg), struct sl_verify_report *out, struct sl_diag *d)
+{
+	static const char crashed[] = "reading the index crashes: it is damaged";
+	l->report = (struct sl_verify_report){0};
+	l->status = SL_OK;
+	memset(l->told, 0, sizeof(l->told));
+	if (!sl_upkeep_apart(work, l)) {
+		l->conf.has_no_index = true;
+		on_finding(l, SL_VERIFY_INDEX, SL_PATH_INDEX, crashed);
+		memcpy(l->report.found, l->told, sizeof(l->told));
+	}
+	out->files += l->report.files;
+	out->rows += l->report.rows;
+	out->bytes += l->report.bytes;
+	out->spool += l->report.spool;
+	out->tombstones += l->report.tombstones;
+	out->ms += l->report.ms;
+	for (size_t i = 0; i < SL_VERIFY_KINDS; i++)
+		out->found[i] += l->report.found[i];
+	return l->status == SL_OK
+		       ? SL_OK
+		       : sl_fail(d, l->status, l->why.errnum, l->why.where, "%s", l->why.text);
+}
+
+enum sl_status sl_upkeep_verify(const struct sl_storage_conf *conf, const struct sl_env *env,
+	const struct sl_upkeep_verify *how, struct sl_verify_report *out, struct sl_diag *d)
+{
+	struct sl_root root;
+	*out = (struct sl_verify_report){0};
+	enum sl_status st = sl_upkeep_open(&root, conf, env, d);
+	if (st != SL_OK)
+		return st;
+	struct look *l = sl_upkeep_share(sizeof(*l));
+	if (l == NULL) {
+		sl_root_close(&root);
+		return sl_fail(d, SL_E_NOMEM, ENOMEM, "verify", "no memory");
+	}
+	l->conf = (struct sl_verify_conf){
+		.root = &root,
+		.env = env,
+		.limits = conf->ingest.elem,
+		.inflate_max = conf->ingest.inflate_max,
+		.map_size = conf->map_size,
+		.threads = conf->threads,
+		.is_full = how->is_full,
+		.on_finding = on_finding,
+		.on_progress = how->on_progress != NULL ? on_verify_progress : NULL,
+		.arg = l,
+	};
+	l->how = how;
+	st = look(l, look_at_index, out, d);
+	bool could_read = !l->conf.has_no_index;
+	if (st == SL_OK)
+		st = look(l, look_at_files, out, d);
+	/* It crashed only now: the files once more, without it. */
+	if (st == SL_OK && could_read && l->conf.has_no_index)
+		st = look(l, look_at_files, out, d);
+	sl_upkeep_unshare(l, sizeof(*l));
 	sl_root_close(&root);
 	return st;
 }

@@ -8,6 +8,7 @@
 
 #include "storage/rebuild.h"
 #include "storage/storage.h"
+#include "storage/verify.h"
 
 /* Opens the folder of a stopped node; unlike the start of a node, makes no new one. SL_E_CONFIG (there is
  * none), SL_E_BUSY (a daemon holds it: d says its pid), and as sl_root_open(). */
@@ -37,3 +38,16 @@ SL_MUST enum sl_status sl_upkeep_rebuild(const struct sl_storage_conf *conf,
 	const struct sl_env *env,
 	void (*on_progress)(void *arg, const struct sl_rebuild_report *so_far), void *arg,
 	struct sl_upkeep_rebuilt *out, struct sl_diag *d);
+
+struct sl_upkeep_verify {
+	bool is_full;
+	void (*on_finding)(void *arg, enum sl_verify_kind kind, const char *path, const char *text);
+	void (*on_progress)(void *arg, const struct sl_verify_report *so_far, unsigned permille);
+	void *arg; /* the callbacks come in a child process: what they keep is lost, what they print is not */
+};
+
+/* --verify. SL_OK, also with findings: sl_verify_findings(out) says how many. SL_E_CONFIG, SL_E_BUSY,
+ * SL_E_UNSUPPORTED; SL_E_IO, SL_E_NOMEM: not all could be looked at. */
+SL_MUST enum sl_status sl_upkeep_verify(const struct sl_storage_conf *conf,
+	const struct sl_env *env, const struct sl_upkeep_verify *how, struct sl_verify_report *out,
+	struct sl_diag *d);

@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -18,9 +17,11 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import rawscu  # noqa: E402
 from load import CT_CLASS, Made, Sender, element, join  # noqa: E402
 from node import CORPUS, SLUICED, Node  # noqa: E402
+from preload import preload  # noqa: E402
 from rebuilt import compare_rebuilt, differences, rows_of, run_rebuild  # noqa: E402
 
 CORPUS = Path(CORPUS)
+KILLS = int(os.environ.get("SLUICE_REBUILD_KILLS", "6"))
 ARCHIVE_MAKE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(SLUICED))), "tests", "archive_make")
 STUDY = "1.2.826.0.1.79"
 needs_corpus = pytest.mark.skipif(not (CORPUS / "MANIFEST.tsv").exists(), reason="NOT RUN: corpus absent")
@@ -109,6 +110,7 @@ def test_the_mix_comes_back_row_for_row(mixed):
     assert "StudyDescription=behind" in rows[("study", f"{STUDY}.4")]
     assert_equal(compare_rebuilt(mixed))
     assert_equal(compare_rebuilt(mixed, "--set", "storage.threads=1"))
+    assert subprocess.run([SLUICED, "--set", f"storage.root={mixed}", "--verify=full"]).returncode == 0
 
 
 @needs_corpus
@@ -121,6 +123,64 @@ def test_the_corpus_comes_back_row_for_row(tmp_path):
         assert node.stop() == 0, node.log()
     rows = rows_of(node.root)
     assert_equal(compare_rebuilt(node.root))
+    done = subprocess.run([SLUICED, "--set", f"storage.root={node.root}", "--verify=full"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-2000:]
     n = sum(key[0] == "instance" for key in rows)
     behind = sum(key[0] == "instance" and row[-1] == "no" for key, row in rows.items())
     print(f"\n{len(sent)} files sent, {n} rows of instances, {behind} of them versions behind: all equal")
+
+
+def test_evicted_studies_are_not_back(tmp_path):
+    """A quota that the half of what is sent fills: whole studies go, the rest comes back row for row."""
+    quota = {"storage__policy": "evict", "storage__quota": "600KiB", "storage__evict_min_age": "0s",
+             "storage__low_watermark": "60%", "storage__high_watermark": "75%"}
+    studies = [[an_object(f"{STUDY}.6.{n}.{i}", f"{STUDY}.6.{n}", f"{STUDY}.6.{n}.1", pixels=9000, id=f"E{n % 7}",
+                          name="Evict^Made", description=f"of {i}", date="20260101") for i in range(4)] for n in range(40)]
+    with Node(root=str(tmp_path / "root"), **quota) as node:
+        for study in studies:
+            send(node, study)
+        node.wait_line("evict.study", n=5)
+        assert node.stop() == 0, node.log()
+    rows = rows_of(node.root)
+    left = sum(key[0] == "study" for key in rows)
+    assert 0 < left < 35
+    assert_equal(compare_rebuilt(node.root))
+    print(f"\n{len(studies)} studies sent, {left} left by the evictor: all equal")
+
+
+def test_a_rebuild_may_be_killed_at_any_moment(mixed):
+    """In place of its calls that change files, one after the other: until it is through the old index is as it
+    was, and the next one finishes. The same without an old index, by the start of a node."""
+    before = rows_of(mixed)
+    calls, killed = 1, 0
+    while True:
+        done = run_rebuild(mixed, check=False, env=dict(os.environ, **preload(kill=calls)))
+        if done.returncode == 0:
+            break
+        assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr
+        killed += 1
+        assert_equal(differences(before, rows_of(mixed)))
+        calls += max(1, calls // KILLS)
+    assert killed >= 3
+    assert_equal(differences(before, rows_of(mixed)))
+    assert not os.path.exists(os.path.join(mixed, "index", "new"))
+    shutil.rmtree(os.path.join(mixed, "index"))
+    for call in range(1, 3 * KILLS, 3):
+        run_rebuild(mixed, check=False, env=dict(os.environ, **preload(kill=call)))
+    with Node(root=mixed) as node:
+        assert node.stop() == 0, node.log()
+    assert_equal(differences(before, rows_of(mixed)))
+    print(f"\nrebuild: killed at {killed} of its calls, the old index whole each time")
+
+
+def test_made_up_archives_are_like_a_node_s(tmp_path):
+    """What archive_make makes, a node takes for its own (tools/rebuild_speed measures with it)."""
+    root = str(tmp_path / "root")
+    subprocess.run([ARCHIVE_MAKE, root, "3000", "3"], check=True, timeout=120)
+    done = run_rebuild(root)
+    assert "3000 files, 3000 rows, 0 bad" in done.stdout, done.stdout
+    with Node(root=root) as node:
+        assert node.stop() == 0, node.log()
+    rows = rows_of(root)
+    assert sum(key[0] == "study" for key in rows) == 1000
+    assert_equal(compare_rebuilt(root))
