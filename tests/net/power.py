@@ -218,7 +218,8 @@ class Recording:
             self._run(4)
 
     def _env(self, kill=None):
-        env = {**sanitizer_options(), "LD_PRELOAD": RECORDER, "SLUICE_RECORD": self.log, "SLUICE_RECORD_ROOT": self.root}
+        env = {**sanitizer_options(), "LD_PRELOAD": RECORDER, "SLUICE_RECORD": self.log,
+               "SLUICE_RECORD_ROOT": self.root, "SLUICE_RECORD_SLOW": "1000"}
         return {**env, "SLUICE_RECORD_KILL": str(kill)} if kill else env
 
     def _lists(self, n):

@@ -4,6 +4,8 @@
  *	SLUICE_RECORD=FILE        the log (record.h), appended to
  *	SLUICE_RECORD_ROOT=DIR    what lies on DIR's file system is recorded, and what sockets are told
  *	SLUICE_RECORD_KILL=K      SIGKILL instead of the K-th call that changes files
+ *	SLUICE_RECORD_SLOW=US     a sync takes so much longer [microseconds]: time for others to come in
+ *	                          between, which a file system in memory does not leave
  *
  * A call holds the gate shared from its first record to its last; who kills holds it alone. So no call
  * is under way when the process dies: what its files hold then is what the log says.
@@ -42,6 +44,7 @@ static struct {
 	int fd; /* -1 = not recording */
 	dev_t device;
 	long kill_at; /* 0 = never */
+	useconds_t slow;
 	atomic_long changes;
 	atomic_ulong calls;
 	pthread_rwlock_t gate;
@@ -66,12 +69,13 @@ static void *next(const char *name, void **slot)
 __attribute__((constructor)) static void read_settings(void)
 {
 	const char *log = getenv("SLUICE_RECORD"), *root = getenv("SLUICE_RECORD_ROOT");
-	const char *at = getenv("SLUICE_RECORD_KILL");
+	const char *at = getenv("SLUICE_RECORD_KILL"), *slow = getenv("SLUICE_RECORD_SLOW");
 	struct stat sb;
 	if (log == NULL || root == NULL || stat(root, &sb) != 0)
 		return;
 	rec.device = sb.st_dev;
 	rec.kill_at = at != NULL ? strtol(at, NULL, 10) : 0;
+	rec.slow = slow != NULL ? (useconds_t)strtoul(slow, NULL, 10) : 0;
 	rec.fd = (int)NEXT(syscall)(
 		SYS_openat, AT_FDCWD, log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
 }
@@ -316,18 +320,23 @@ int fallocate(int fd, int mode, off_t off, off_t len)
 
 /* ---- syncing ------------------------------------------------------------------------------------ */
 
-int fsync(int fd)
+static int watched_sync(int (*real)(int fd), int fd)
 {
 	struct call c = about_fd(RECORD_SYNC, fd);
 	begin(&c, NULL, 0);
-	return (int)end(&c, NEXT(fsync)(fd), 0);
+	if (c.is_seen && rec.slow > 0)
+		usleep(rec.slow);
+	return (int)end(&c, real(fd), 0);
+}
+
+int fsync(int fd)
+{
+	return watched_sync(NEXT(fsync), fd);
 }
 
 int fdatasync(int fd)
 {
-	struct call c = about_fd(RECORD_SYNC, fd);
-	begin(&c, NULL, 0);
-	return (int)end(&c, NEXT(fdatasync)(fd), 0);
+	return watched_sync(NEXT(fdatasync), fd);
 }
 
 int syncfs(int fd)
