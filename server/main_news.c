@@ -57,6 +57,17 @@ static void on_stuck(void *arg, const char *why)
 	sl_log_end(&l);
 }
 
+static void on_set_aside(void *arg, const char *name)
+{
+	struct sl_main_news *n = arg;
+	struct sl_log_line l;
+	sl_stats_add(&n->stats->files_set_aside, 1);
+	sl_log_begin(&l, n->log, SL_LOG_WARN, "archive.set_aside");
+	sl_log_fmt(&l, "file", "quarantine/%s", name);
+	sl_log_str(&l, "note", "it had an object's name but no row in the index");
+	sl_log_end(&l);
+}
+
 static void on_index_alarm(void *arg, enum sl_index_alarm alarm, const struct sl_index_watch *w)
 {
 	struct sl_main_news *n = arg;
@@ -107,6 +118,7 @@ struct sl_storage_news sl_main_news(struct sl_main_news *n)
 		.on_thread = sl_seal_thread,
 		.on_evicted = on_evicted,
 		.on_stuck = on_stuck,
+		.on_set_aside = on_set_aside,
 		.on_index_alarm = on_index_alarm,
 		.arg = n,
 	};

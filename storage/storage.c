@@ -238,6 +238,8 @@ enum sl_status sl_storage_open(struct sl_storage *s, const struct sl_storage_con
 	if (st == SL_OK)
 		st = sl_store_fs_open(&s->store, &s->root, d);
 	if (st == SL_OK)
+		sl_store_fs_on_set_aside(s->store, news->on_set_aside, news->arg);
+	if (st == SL_OK)
 		st = recover(s, conf, d);
 	if (st == SL_OK)
 		st = sl_trash_open(&s->trash, &s->root, d);

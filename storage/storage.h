@@ -47,6 +47,8 @@ struct sl_storage_news {
 	void (*on_thread)(void *arg); /* first on each thread of ours: to seal it */
 	void (*on_evicted)(void *arg, const struct sl_evict_report *r); /* evict.h; may be NULL */
 	void (*on_stuck)(void *arg, const char *why);                   /* likewise */
+	/* A file without a row had the archive name of an object: now in quarantine/; may be NULL. */
+	void (*on_set_aside)(void *arg, const char *name);
 	/* An alarm of the index was raised or is over; may be NULL. */
 	void (*on_index_alarm)(
 		void *arg, enum sl_index_alarm alarm, const struct sl_index_watch *w);

@@ -364,6 +364,14 @@ void sl_store_fs_set_dirsync(struct sl_store *store, struct sl_dirsync *spool_sy
 	sl_store_fs_of(store)->spool_sync = spool_sync;
 }
 
+void sl_store_fs_on_set_aside(
+	struct sl_store *store, void (*on_set_aside)(void *arg, const char *name), void *arg)
+{
+	struct sl_store_fs *s = sl_store_fs_of(store);
+	s->on_set_aside = on_set_aside;
+	s->aside_arg = arg;
+}
+
 void sl_store_fs_set_recovering(struct sl_store *store, bool is_recovering)
 {
 	sl_store_fs_of(store)->is_recovering = is_recovering;

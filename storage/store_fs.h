@@ -14,6 +14,11 @@ void sl_store_fs_close(struct sl_store *store);
 /* Who makes names in spool/ durable; before the first name_durably, and not needed by recovery. */
 void sl_store_fs_set_dirsync(struct sl_store *store, struct sl_dirsync *spool_sync);
 
+/* on_set_aside(arg, name in quarantine/) is told of a file without a row that had the archive name of an
+ * object. Indexer thread, and whoever recovers. May be NULL. */
+void sl_store_fs_on_set_aside(
+	struct sl_store *store, void (*on_set_aside)(void *arg, const char *name), void *arg);
+
 /* Opens a file by its name in an open folder, for those who go through folders. As ops->open. Closed by
  * the ops of any store_fs. */
 SL_MUST enum sl_status sl_store_fs_open_in(

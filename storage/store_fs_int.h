@@ -12,6 +12,8 @@ struct sl_store_fs {
 	const struct sl_root *root;
 	struct sl_dirsync *spool_sync; /* NULL during recovery: nothing is written then */
 	atomic_uint_fast64_t next_temp;
+	void (*on_set_aside)(void *arg, const char *name); /* may be NULL */
+	void *aside_arg;
 	bool is_recovering; /* folders may come from a run that did not live to sync them */
 };
 

@@ -5,6 +5,9 @@
  * folder that got a name is fsynced once; only then are the spool names unlinked. A crash anywhere
  * leaves one or two names of one inode, and doing it again ends in the same place.
  *
+ * A file that has the archive name of another object and no row (it was damaged when the index was
+ * rebuilt) is set aside to quarantine/archive-<seq>.dcm, never deleted; on_set_aside tells.
+ *
  * The batch is worked off in runs of one series (the indexer sorts it), so one folder is open at a time.
  *
  * Failure: SL_E_FULL leaves the rest in the spool for another try; a failed fsync is SL_E_SYNC.
@@ -13,6 +16,7 @@
 #include "storage/store_fs_int.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -26,34 +30,65 @@ static bool is_same_series(const struct sl_locator *a, const struct sl_locator *
 	       sl_uid_equal(&a->study_instance_uid, &b->study_instance_uid);
 }
 
-/* Both names exist: they must be one file. */
-static enum sl_status check_same_file(const struct sl_root *root, const char *spool_name,
-	int series_fd, const char *leaf, struct sl_diag *d)
+/* Whether both names are one file; so too when the spool name is gone. */
+static enum sl_status compare_files(const struct sl_root *root, const char *spool_name,
+	int series_fd, const char *leaf, bool *are_same, struct sl_diag *d)
 {
 	struct stat a, b;
+	*are_same = true;
 	if (fstatat(series_fd, leaf, &b, AT_SYMLINK_NOFOLLOW) != 0)
 		return sl_oserr_fail(d, "archive/stat");
 	if (fstatat(root->spool_fd, spool_name, &a, AT_SYMLINK_NOFOLLOW) != 0)
 		return errno == ENOENT ? SL_OK : sl_oserr_fail(d, "spool/stat");
-	if (a.st_ino == b.st_ino && a.st_dev == b.st_dev)
-		return SL_OK;
-	return sl_fail(d, SL_E_CORRUPT, 0, "archive/link",
-		"spool/%s: another file has its archive name", spool_name);
+	*are_same = a.st_ino == b.st_ino && a.st_dev == b.st_dev;
+	return SL_OK;
+}
+
+/* No row names this file, or the new one would not have got its name. Rare, so the folder is opened
+ * each time and synced at once. */
+static enum sl_status set_aside(const struct sl_store_fs *s, int series_fd, const char *leaf,
+	const char *spool_name, struct sl_diag *d)
+{
+	const struct sl_root *root = s->root;
+	char name[sizeof("archive-") + SL_PATH_MAX];
+	int fd = -1;
+	enum sl_status st = sl_root_folder(root, root->root_fd, SL_PATH_QUARANTINE,
+		root->is_durable ? SL_ROOT_SYNC_NEW : SL_ROOT_SYNC_NONE, &fd, d);
+	if (st != SL_OK)
+		return st;
+	snprintf(name, sizeof(name), "archive-%s", spool_name);
+	if (renameat(series_fd, leaf, fd, name) != 0)
+		st = sl_oserr_fail(d, "quarantine/rename");
+	else if (root->is_durable && fsync(fd) != 0)
+		st = sl_fail(d, SL_E_SYNC, errno, "quarantine/fsync", "%s", strerror(errno));
+	close(fd);
+	if (st == SL_OK && s->on_set_aside != NULL)
+		s->on_set_aside(s->aside_arg, name);
+	return st;
 }
 
 /* The archive name of one object, beside its spool name. */
 static enum sl_status link_one(
-	const struct sl_root *root, int series_fd, const struct sl_locator *at, struct sl_diag *d)
+	const struct sl_store_fs *s, int series_fd, const struct sl_locator *at, struct sl_diag *d)
 {
+	const struct sl_root *root = s->root;
+	bool are_same;
 	struct sl_path spool, leaf;
 	sl_path_spool(&spool, at->seq);
 	sl_path_leaf(&leaf, &at->sop_instance_uid, at->has_plain_name ? 0 : at->seq);
 	if (linkat(root->spool_fd, spool.s, series_fd, leaf.s, 0) == 0)
 		return SL_OK;
 	/* Linked by an earlier try; or even unlinked from the spool already. */
-	if (errno == EEXIST || errno == ENOENT)
-		return check_same_file(root, spool.s, series_fd, leaf.s, d);
-	return sl_oserr_fail(d, "archive/link");
+	if (errno != EEXIST && errno != ENOENT)
+		return sl_oserr_fail(d, "archive/link");
+	enum sl_status st = compare_files(root, spool.s, series_fd, leaf.s, &are_same, d);
+	if (st == SL_OK && !are_same)
+		st = set_aside(s, series_fd, leaf.s, spool.s, d);
+	if (st != SL_OK || are_same)
+		return st;
+	if (linkat(root->spool_fd, spool.s, series_fd, leaf.s, 0) != 0)
+		return sl_oserr_fail(d, "archive/link");
+	return SL_OK;
 }
 
 /* One run of objects of one series. */
@@ -70,7 +105,7 @@ static enum sl_status settle_run(
 	if (st != SL_OK)
 		return st;
 	for (size_t i = 0; st == SL_OK && i < n; i++)
-		st = link_one(root, fd, &at[i], d);
+		st = link_one(s, fd, &at[i], d);
 	if (st == SL_OK && root->is_durable && fsync(fd) != 0)
 		st = sl_fail(d, SL_E_SYNC, errno, "archive/fsync", "fsync of a series folder: %s",
 			strerror(errno));
