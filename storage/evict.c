@@ -20,6 +20,8 @@ struct need {
 	uint64_t disk, quota, inodes;
 };
 
+static const char nothing_there[] = "empty"; /* why it is stuck */
+
 static struct sl_evict_conf conf_of(struct sl_evict *ev)
 {
 	pthread_mutex_lock(&ev->lock);
@@ -167,7 +169,7 @@ static enum sl_status choose(struct sl_evict *ev, const struct need *need,
 	struct sum sum = {0};
 	uint64_t after = 0;
 	sl_evict_begin(ev);
-	*why = "empty";
+	*why = nothing_there;
 	for (int pages = 0; pages < PAGES; pages++) {
 		size_t n = PAGE;
 		enum sl_status st = sl_index_list_arrivals(ev->reader, &after, page, &n, d);
@@ -216,6 +218,13 @@ static enum sl_status take_oldest(struct sl_evict *ev, const struct need *need,
 	return st;
 }
 
+/* No study has a row, but objects wait for theirs: they are next, and may go then. */
+static bool more_is_coming(struct sl_evict *ev, const char *why)
+{
+	return why == nothing_there && sl_indexer_stats(ev->deps.indexer).queued > 0 &&
+	       sl_indexer_hurry(ev->deps.indexer) == SL_OK;
+}
+
 /* A batch, if a mark is passed and studies can go. */
 static enum sl_errand relieve(struct sl_evict *ev)
 {
@@ -237,6 +246,8 @@ static enum sl_errand relieve(struct sl_evict *ev)
 		sl_water_set_relief(ev->deps.water, true);
 		return next;
 	}
+	if (next != SL_ERRAND_FAILED && more_is_coming(ev, why))
+		return SL_ERRAND_MORE;
 	/* What is still being unlinked may be enough for those who wait. */
 	if (next != SL_ERRAND_FAILED && trash.bytes == 0)
 		be_stuck(ev, why);

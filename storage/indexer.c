@@ -350,6 +350,7 @@ struct sl_indexer_stats sl_indexer_stats(struct sl_indexer *ix)
 {
 	pthread_mutex_lock(&ix->lock);
 	struct sl_indexer_stats s = ix->stats;
+	s.queued = (uint32_t)(ix->pushed - ix->done); /* with those of the batch in hand */
 	if (!sl_list_is_empty(&ix->queue)) {
 		uint64_t now = sl_env_now_ns(ix->deps.env), since = head_of(ix)->pushed_ns;
 		s.lag_ms = now > since ? (now - since) / 1000000u : 0;

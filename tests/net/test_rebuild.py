@@ -43,7 +43,7 @@ def send(node, objects, calling="REBUILD"):
     sender = Sender(node.port, objects, calling=calling)
     sender.run()
     assert sender.end == "released", sender.end
-    assert {s.status for s in sender.sent} <= {0}, [(s.uid, s.status) for s in sender.sent if s.status]
+    assert {s.status for s in sender.sent} <= {0}, [hex(s.status) for s in sender.sent if s.status]
 
 
 def conflicts(seed=1):
