@@ -22,7 +22,7 @@ mutants() {
 		ack_before_fsync|op|storage/store_fs.c|s/(static void fs_name_durably\(.*?\n\{\n).*?\n\}/$1\tf->sync.named_after = 0;\n\tf->sync.covered_by = 1;\n\ton_synced(&f->sync, SL_OK);\n}/s|answered as soon as it is named
 		name_before_data|op|storage/store_fs.c|s/(enum sl_status st = write_rest\(f, header, iov, iov_n, d\);)\n\tif \(st == SL_OK\)\n\t\tst = sync_data\(f, d\);/$1/; s/(\n\tfs_abort\(f\); \/\* closes)/\n\tif (st == SL_OK)\n\t\tst = sync_data(f, d);$1/|the object gets its name before its bytes are synced
 		write_after_sync|o|storage/store_fs.c|s/(\n\tfs_abort\(f\); \/\* closes)/\n\tif (st == SL_OK \&\& pwrite(f->fd, header, 1, 0) != 1)\n\t\tst = SL_E_IO;$1/|a byte is written after the sync
-		no_series_fsync|op|storage/store_fs_settle.c|s/root->is_durable && fsync\(fd\) != 0/root->is_durable && fd < 0/|the series folder is not synced
+		no_series_fsync|op|storage/store_fs_settle.c|s/(st == SL_OK && root->is_durable && )fsync\(fd\) != 0/$1fd < 0/|the series folder is not synced
 		unlink_first|op|storage/store_fs_settle.c|s/(\tif \(st == SL_OK && root->is_durable && fsync\(fd\).*?)\tclose\(fd\);\n(.*?)\treturn st;\n/$2$1\tclose(fd);\n\treturn st;\n/s|names leave spool/ before the series folder is synced
 		no_parent_fsync|op|storage/root_beneath.c|s/\t\t\t fsync\(at\) != 0/\t\t\t at < -100/|the parent of a new folder is not synced
 		move_before_commit|op|storage/indexer.c|s/(enum sl_status st = )commit(\(ix, n, .*?\n\t\tst = )settle\(/$1settle$2commit(/s|objects move before their rows are committed
