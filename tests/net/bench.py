@@ -67,10 +67,11 @@ def run_bench(port, *args):
     return json.loads(done.stdout)
 
 
-def is_sanitized(program):
-    """True for a build with a sanitizer, by its symbols."""
+def is_sanitized(program, kinds=("asan", "tsan")):
+    """True for a build with one of these sanitizers, by its symbols."""
     with open(program, "rb") as file:
-        return b"__asan_init" in (text := file.read()) or b"__tsan_init" in text
+        text = file.read()
+    return any(f"__{kind}_init".encode() in text for kind in kinds)
 
 
 def resident(pid):

@@ -9,6 +9,8 @@ import signal
 
 import calls
 import pytest
+from bench import is_sanitized
+from node import SLUICED
 
 SAMPLE = int(os.environ.get("SLUICE_CALLS", "60"))
 FULL = int(os.environ.get("SLUICE_FULL_CALLS", "6"))
@@ -28,6 +30,8 @@ def check(verdicts):
     return met
 
 
+# ThreadSanitizer's own mmap fails too, and a node that leaves at once (70) is a leak of threads to it.
+@pytest.mark.skipif(is_sanitized(SLUICED, ["tsan"]), reason="NOT RUN: it would be ThreadSanitizer's calls that fail")
 def test_a_sample_of_calls_that_fail(sweep, capsys):
     verdicts = list(sweep.all(sweep.sample(SAMPLE)))
     assert all(v.injected for v in verdicts if v.case.k == 1 and v.case.name in ("pwritev", "fdatasync"))
