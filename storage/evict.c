@@ -20,7 +20,8 @@ struct need {
 	uint64_t disk, quota, inodes;
 };
 
-static const char nothing_there[] = "empty"; /* why it is stuck */
+/* Why it is stuck. */
+static const char nothing_there[] = "empty", receiving[] = "receiving";
 
 static struct sl_evict_conf conf_of(struct sl_evict *ev)
 {
@@ -180,7 +181,7 @@ static enum sl_status choose(struct sl_evict *ev, const struct need *need,
 			const char *no = objection(ev, a);
 			uint64_t age = (uint64_t)(sl_env_wall_ms(ev->deps.env) - a->counts.last_ms);
 			if (no == NULL && !sl_evict_add(ev, &a->study_instance_uid, age))
-				no = "receiving";
+				no = receiving;
 			if (i == 0 && pages == 0)
 				*why = no;
 			sum.bytes += no == NULL ? a->counts.bytes : 0;
@@ -218,10 +219,12 @@ static enum sl_status take_oldest(struct sl_evict *ev, const struct need *need,
 	return st;
 }
 
-/* No study has a row, but objects wait for theirs: they are next, and may go then. */
+/* Objects wait for their rows: their studies have none, or count as being received. After the next batch
+ * they may go. */
 static bool more_is_coming(struct sl_evict *ev, const char *why)
 {
-	return why == nothing_there && sl_indexer_stats(ev->deps.indexer).queued > 0 &&
+	return (why == nothing_there || why == receiving) &&
+	       sl_indexer_stats(ev->deps.indexer).queued > 0 &&
 	       sl_indexer_hurry(ev->deps.indexer) == SL_OK;
 }
 
