@@ -62,64 +62,92 @@ static enum sl_status page_end(enum sl_status st, size_t filled, size_t *n)
 	return st == SL_END && filled > 0 ? SL_OK : st;
 }
 
-enum sl_status sl_index_lmdb_list_studies(struct sl_index_reader *base, struct sl_index_cursor *at,
-	struct sl_index_study *out, size_t *n, struct sl_diag *diag)
+/* Which rows a page is of, and how each is shown. */
+struct page {
+	enum sl_index_lmdb_tree tree;
+	struct sl_wbuf prefix;
+	enum sl_status (*show)(const struct page *p, struct sl_index_txn *t, struct sl_cur value,
+		size_t i); /* as the i-th of `out` */
+	void *out;
+	const struct sl_uid *study;                   /* of series and instances */
+	const struct sl_index_row_series *series_row; /* of instances */
+};
+
+/* From behind *at, which moves on; *n: room of the page, then its rows. */
+static enum sl_status fill_page(struct sl_index_lmdb_reader *rd, struct sl_index_txn *t,
+	const struct page *p, struct sl_index_cursor *at, size_t *n)
 {
-	struct sl_index_lmdb_reader *rd = sl_index_lmdb_reader_of(base);
-	struct sl_index_txn t;
-	struct walk w = {.t = &t};
-	struct sl_wbuf all = {0};
+	struct walk w = {.t = t};
 	size_t i = 0;
-	enum sl_status st = sl_index_lmdb_read_begin(rd, &t, diag);
-	if (st != SL_OK)
-		return st;
-	st = walk_first(&w, rd, SL_TREE_STUDY, &all, at);
+	enum sl_status st = walk_first(&w, rd, p->tree, &p->prefix, at);
 	while (st == SL_OK && i < *n) {
-		struct sl_index_row_study row;
-		if (sl_index_row_study(sl_cur_of(w.value.mv_data, w.value.mv_size), &row) != SL_OK)
-			st = sl_index_lmdb_corrupt("index/study", diag);
-		else
-			st = sl_index_lmdb_show_study(&t, &row, &out[i]);
+		st = p->show(p, t, sl_cur_of(w.value.mv_data, w.value.mv_size), i);
 		if (st != SL_OK)
 			break;
 		walk_shown(&w, at);
 		if (++i < *n)
 			st = walk_next(&w);
 	}
-	return sl_index_lmdb_read_end(rd, page_end(st, i, n));
+	return page_end(st, i, n);
+}
+
+static enum sl_status show_study(
+	const struct page *p, struct sl_index_txn *t, struct sl_cur value, size_t i)
+{
+	struct sl_index_study *out = p->out;
+	struct sl_index_row_study row;
+	if (sl_index_row_study(value, &row) != SL_OK)
+		return sl_index_lmdb_corrupt("index/study", t->diag);
+	return sl_index_lmdb_show_study(t, &row, &out[i]);
+}
+
+enum sl_status sl_index_lmdb_list_studies(struct sl_index_reader *base, struct sl_index_cursor *at,
+	struct sl_index_study *out, size_t *n, struct sl_diag *diag)
+{
+	struct sl_index_lmdb_reader *rd = sl_index_lmdb_reader_of(base);
+	const struct page p = {.tree = SL_TREE_STUDY, .show = show_study, .out = out};
+	struct sl_index_txn t;
+	enum sl_status st = sl_index_lmdb_read_begin(rd, &t, diag);
+	return st != SL_OK ? st : sl_index_lmdb_read_end(rd, fill_page(rd, &t, &p, at, n));
+}
+
+static enum sl_status show_series(
+	const struct page *p, struct sl_index_txn *t, struct sl_cur value, size_t i)
+{
+	struct sl_index_series *out = p->out;
+	struct sl_index_row_series row;
+	if (sl_index_row_series(value, &row) != SL_OK)
+		return sl_index_lmdb_corrupt("index/series", t->diag);
+	return sl_index_lmdb_show_series(t, p->study, &row, &out[i]);
 }
 
 enum sl_status sl_index_lmdb_list_series(struct sl_index_reader *base, const struct sl_uid *study,
 	struct sl_index_cursor *at, struct sl_index_series *out, size_t *n, struct sl_diag *diag)
 {
 	struct sl_index_lmdb_reader *rd = sl_index_lmdb_reader_of(base);
-	struct sl_index_txn t;
-	struct walk w = {.t = &t};
 	uint8_t kb[SL_LMDB_KEY_UINT_MAX];
-	struct sl_wbuf prefix = sl_wbuf_of(kb, sizeof(kb));
+	struct page p = {.tree = SL_TREE_SERIES,
+		.prefix = sl_wbuf_of(kb, sizeof(kb)),
+		.show = show_series,
+		.out = out,
+		.study = study};
+	struct sl_index_txn t;
 	uint64_t study_no;
-	size_t i = 0;
 	enum sl_status st = sl_index_lmdb_read_begin(rd, &t, diag);
 	if (st != SL_OK)
 		return st;
 	st = sl_index_lmdb_find_study(&t, study, &study_no);
-	if (st == SL_OK) {
-		sl_lmdb_key_put_uint(&prefix, study_no);
-		st = walk_first(&w, rd, SL_TREE_SERIES, &prefix, at);
-	}
-	while (st == SL_OK && i < *n) {
-		struct sl_index_row_series row;
-		if (sl_index_row_series(sl_cur_of(w.value.mv_data, w.value.mv_size), &row) != SL_OK)
-			st = sl_index_lmdb_corrupt("index/series", diag);
-		else
-			st = sl_index_lmdb_show_series(&t, study, &row, &out[i]);
-		if (st != SL_OK)
-			break;
-		walk_shown(&w, at);
-		if (++i < *n)
-			st = walk_next(&w);
-	}
-	return sl_index_lmdb_read_end(rd, page_end(st, i, n));
+	if (st != SL_OK)
+		return sl_index_lmdb_read_end(rd, page_end(st, 0, n));
+	sl_lmdb_key_put_uint(&p.prefix, study_no);
+	return sl_index_lmdb_read_end(rd, fill_page(rd, &t, &p, at, n));
+}
+
+static enum sl_status show_instance(
+	const struct page *p, struct sl_index_txn *t, struct sl_cur value, size_t i)
+{
+	struct sl_index_instance *out = p->out;
+	return sl_index_lmdb_show_row(t, value, p->study, p->series_row, &out[i]);
 }
 
 enum sl_status sl_index_lmdb_list_instances(struct sl_index_reader *base,
@@ -127,13 +155,16 @@ enum sl_status sl_index_lmdb_list_instances(struct sl_index_reader *base,
 	struct sl_index_instance *out, size_t *n, struct sl_diag *diag)
 {
 	struct sl_index_lmdb_reader *rd = sl_index_lmdb_reader_of(base);
-	struct sl_index_txn t;
-	struct walk w = {.t = &t};
 	struct sl_index_row_series series_row;
 	uint8_t kb[2 * SL_LMDB_KEY_UINT_MAX];
-	struct sl_wbuf prefix = sl_wbuf_of(kb, sizeof(kb));
+	struct page p = {.tree = SL_TREE_INSTANCE,
+		.prefix = sl_wbuf_of(kb, sizeof(kb)),
+		.show = show_instance,
+		.out = out,
+		.study = study,
+		.series_row = &series_row};
+	struct sl_index_txn t;
 	uint64_t study_no, series_no;
-	size_t i = 0;
 	enum sl_status st = sl_index_lmdb_read_begin(rd, &t, diag);
 	if (st != SL_OK)
 		return st;
@@ -144,21 +175,11 @@ enum sl_status sl_index_lmdb_list_instances(struct sl_index_reader *base,
 		st = sl_index_lmdb_must(&t,
 			sl_index_lmdb_get_series(&t, study_no, series_no, &series_row),
 			"index/series");
-	if (st == SL_OK) {
-		sl_lmdb_key_put_uint(&prefix, study_no);
-		sl_lmdb_key_put_uint(&prefix, series_no);
-		st = walk_first(&w, rd, SL_TREE_INSTANCE, &prefix, at);
-	}
-	while (st == SL_OK && i < *n) {
-		st = sl_index_lmdb_show_row(&t, sl_cur_of(w.value.mv_data, w.value.mv_size), study,
-			&series_row, &out[i]);
-		if (st != SL_OK)
-			break;
-		walk_shown(&w, at);
-		if (++i < *n)
-			st = walk_next(&w);
-	}
-	return sl_index_lmdb_read_end(rd, page_end(st, i, n));
+	if (st != SL_OK)
+		return sl_index_lmdb_read_end(rd, page_end(st, 0, n));
+	sl_lmdb_key_put_uint(&p.prefix, study_no);
+	sl_lmdb_key_put_uint(&p.prefix, series_no);
+	return sl_index_lmdb_read_end(rd, fill_page(rd, &t, &p, at, n));
 }
 
 /* The row the walk over versions behind stands at. */
@@ -228,16 +249,17 @@ static struct sl_index_cursor cursor_after(uint64_t seq)
 }
 
 static enum sl_status show_arrival(
-	struct sl_index_txn *t, struct sl_cur number, struct sl_index_arrival *out)
+	const struct page *p, struct sl_index_txn *t, struct sl_cur value, size_t i)
 {
+	struct sl_index_arrival *out = p->out;
 	struct sl_index_row_study row;
-	uint64_t no = sl_lmdb_key_uint(&number);
-	if (number.bad || sl_cur_left(&number) != 0)
+	uint64_t no = sl_lmdb_key_uint(&value);
+	if (value.bad || sl_cur_left(&value) != 0)
 		return sl_index_lmdb_corrupt("index/arrival", t->diag);
 	enum sl_status st =
 		sl_index_lmdb_must(t, sl_index_lmdb_get_study(t, no, &row), "index/arrival");
 	if (st == SL_OK)
-		*out = (struct sl_index_arrival){row.uid, row.counts};
+		out[i] = (struct sl_index_arrival){row.uid, row.counts};
 	return st;
 }
 
@@ -245,48 +267,39 @@ enum sl_status sl_index_lmdb_list_arrivals(struct sl_index_reader *base, uint64_
 	struct sl_index_arrival *out, size_t *n, struct sl_diag *diag)
 {
 	struct sl_index_lmdb_reader *rd = sl_index_lmdb_reader_of(base);
-	struct sl_index_txn t;
-	struct walk w = {.t = &t};
-	struct sl_wbuf all = {0};
+	const struct page p = {.tree = SL_TREE_ARRIVAL, .show = show_arrival, .out = out};
 	struct sl_index_cursor at = cursor_after(*after_seq);
-	size_t i = 0;
+	struct sl_index_txn t;
 	enum sl_status st = sl_index_lmdb_read_begin(rd, &t, diag);
 	if (st != SL_OK)
 		return st;
-	st = walk_first(&w, rd, SL_TREE_ARRIVAL, &all, &at);
-	while (st == SL_OK && i < *n) {
-		st = show_arrival(&t, sl_cur_of(w.value.mv_data, w.value.mv_size), &out[i]);
-		if (st != SL_OK)
-			break;
-		*after_seq = out[i].counts.last_seq;
-		if (++i < *n)
-			st = walk_next(&w);
-	}
-	return sl_index_lmdb_read_end(rd, page_end(st, i, n));
+	st = fill_page(rd, &t, &p, &at, n);
+	if (*n > 0)
+		*after_seq = out[*n - 1].counts.last_seq;
+	return sl_index_lmdb_read_end(rd, st);
+}
+
+static enum sl_status show_tombstone(
+	const struct page *p, struct sl_index_txn *t, struct sl_cur value, size_t i)
+{
+	struct sl_index_tombstone *out = p->out;
+	if (sl_index_row_tombstone(value, &out[i]) != SL_OK)
+		return sl_index_lmdb_corrupt("index/tombstone", t->diag);
+	return SL_OK;
 }
 
 enum sl_status sl_index_lmdb_list_tombstones(struct sl_index_reader *base, uint64_t *after_seq,
 	struct sl_index_tombstone *out, size_t *n, struct sl_diag *diag)
 {
 	struct sl_index_lmdb_reader *rd = sl_index_lmdb_reader_of(base);
-	struct sl_index_txn t;
-	struct walk w = {.t = &t};
-	struct sl_wbuf all = {0};
+	const struct page p = {.tree = SL_TREE_TOMBSTONE, .show = show_tombstone, .out = out};
 	struct sl_index_cursor at = cursor_after(*after_seq);
-	size_t i = 0;
+	struct sl_index_txn t;
 	enum sl_status st = sl_index_lmdb_read_begin(rd, &t, diag);
 	if (st != SL_OK)
 		return st;
-	st = walk_first(&w, rd, SL_TREE_TOMBSTONE, &all, &at);
-	while (st == SL_OK && i < *n) {
-		if (sl_index_row_tombstone(sl_cur_of(w.value.mv_data, w.value.mv_size), &out[i]) !=
-			SL_OK) {
-			st = sl_index_lmdb_corrupt("index/tombstone", diag);
-			break;
-		}
-		*after_seq = out[i].seq;
-		if (++i < *n)
-			st = walk_next(&w);
-	}
-	return sl_index_lmdb_read_end(rd, page_end(st, i, n));
+	st = fill_page(rd, &t, &p, &at, n);
+	if (*n > 0)
+		*after_seq = out[*n - 1].seq;
+	return sl_index_lmdb_read_end(rd, st);
 }
