@@ -9,7 +9,6 @@
 #include "storage/ingest.h"
 
 #define PAGE          16           /* studies looked at in one read */
-#define PAGES         16           /* pages looked at in one step, before it says there are none */
 #define BATCH_ROWS    2048         /* rows of a batch's studies, unless the first alone has more */
 #define MEASURE_SHARE 50           /* this part of the disk is freed before help is measured... */
 #define MEASURE_MIN   (4 * SL_MIB) /* ...but at least this much */
@@ -21,7 +20,8 @@ struct need {
 };
 
 /* Why it is stuck. */
-static const char nothing_there[] = "empty", receiving[] = "receiving";
+static const char nothing_there[] = "empty", receiving[] = "receiving", pinned[] = "pinned",
+		  too_young[] = "evict_min_age";
 
 static struct sl_evict_conf conf_of(struct sl_evict *ev)
 {
@@ -133,10 +133,10 @@ static const char *objection(struct sl_evict *ev, const struct sl_index_arrival 
 	if (a->study_instance_uid.len == 0)
 		return "no-study";
 	if (sl_ops_is_pinned(ev->deps.ops, &a->study_instance_uid))
-		return "pinned";
+		return pinned;
 	/* A clock that was set back makes studies young, never old. */
 	if (now < a->counts.last_ms || (uint64_t)(now - a->counts.last_ms) < conf_of(ev).min_age_ms)
-		return "evict_min_age";
+		return too_young;
 	return NULL;
 }
 
@@ -161,37 +161,40 @@ static bool is_filled(const struct sl_evict *ev, const struct need *need,
 	       (ev->batch.n >= max || sum->rows >= BATCH_ROWS || is_enough(need, &then));
 }
 
-/* Fills the batch, with at most max studies, the oldest first. SL_E_NOTFOUND: none may go, and *why the
- * oldest may not. */
+/* Fills the batch, with at most max studies, the oldest first. They are in the order of their last arrival:
+ * behind one that is too young all are. SL_E_NOTFOUND: none may go, and *why the oldest may not. */
 static enum sl_status choose(struct sl_evict *ev, const struct need *need,
 	const struct sl_trash_stats *trash, size_t max, const char **why, struct sl_diag *d)
 {
 	struct sl_index_arrival page[PAGE];
 	struct sum sum = {0};
 	uint64_t after = 0;
+	const char *no = NULL;
 	sl_evict_begin(ev);
-	*why = nothing_there;
-	for (int pages = 0; pages < PAGES; pages++) {
+	*why = NULL;
+	while (no != too_young) {
 		size_t n = PAGE;
 		enum sl_status st = sl_index_list_arrivals(ev->reader, &after, page, &n, d);
-		if (st != SL_OK && st != SL_END)
+		if (st == SL_END)
+			break;
+		if (st != SL_OK)
 			return st;
-		for (size_t i = 0; st == SL_OK && i < n; i++) {
+		for (size_t i = 0; i < n && no != too_young; i++) {
 			const struct sl_index_arrival *a = &page[i];
-			const char *no = objection(ev, a);
+			no = objection(ev, a);
 			uint64_t age = (uint64_t)(sl_env_wall_ms(ev->deps.env) - a->counts.last_ms);
 			if (no == NULL && !sl_evict_add(ev, &a->study_instance_uid, age))
 				no = receiving;
-			if (i == 0 && pages == 0)
+			if (*why == NULL)
 				*why = no;
 			sum.bytes += no == NULL ? a->counts.bytes : 0;
 			sum.rows += no == NULL ? a->counts.versions : 0;
 			if (is_filled(ev, need, trash, &sum, max))
 				return SL_OK;
 		}
-		if (st == SL_END)
-			break;
 	}
+	if (*why == NULL)
+		*why = nothing_there;
 	return ev->batch.n > 0 ? SL_OK : SL_E_NOTFOUND;
 }
 
@@ -220,10 +223,10 @@ static enum sl_status take_oldest(struct sl_evict *ev, const struct need *need,
 }
 
 /* Objects wait for their rows: their studies have none, or count as being received. After the next batch
- * they may go. */
+ * they may go; unless what went before is too young, for then they are. */
 static bool more_is_coming(struct sl_evict *ev, const char *why)
 {
-	return (why == nothing_there || why == receiving) &&
+	return (why == nothing_there || why == receiving || why == pinned) &&
 	       sl_indexer_stats(ev->deps.indexer).queued > 0 &&
 	       sl_indexer_hurry(ev->deps.indexer) == SL_OK;
 }

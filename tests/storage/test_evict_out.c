@@ -169,6 +169,24 @@ static void only_pinned_studies_left_is_said(void **state)
 	assert_true(has_study(r, 'A') && has_study(r, 'R'));
 }
 
+/* Rows are made seldom: when the quota is full the oldest study is pinned, and the others have none yet. */
+static void what_waits_for_its_rows_goes_behind_a_pinned_study(void **state)
+{
+	struct rig *r = *state;
+	struct sl_uid pinned = study_uid('A');
+	sl_storage_close(&r->storage);
+	r->conf.indexer.max_delay_ms = 3600 * 1000;
+	r->conf.indexer.batch = 4096;
+	rig_open_storage(r);
+	assert_int_equal(sl_evict_pin(r->storage.evict, &pinned, true), SL_OK);
+	assert_int_equal(store(r, 'A', 0), SL_VERDICT_STORED);
+	assert_int_equal(sl_indexer_catch_up(r->storage.indexer), SL_OK);
+	for (int i = 1; i < 60; i++)
+		assert_int_equal(store(r, (char)('A' + i % 26), i), SL_VERDICT_STORED);
+	assert_int_equal(sl_water_now(r->storage.water).refusals, 0);
+	assert_true(has_study(r, 'A'));
+}
+
 /* ---- no help ------------------------------------------------------------------------------------ */
 
 /* What is freed goes to somebody else at once: the disk stays as full as it is. */
@@ -346,6 +364,7 @@ int main(void)
 		TEST(studies_that_go_together_wait_for_the_disk_once),
 		TEST(a_pinned_study_never_goes),
 		TEST(only_pinned_studies_left_is_said),
+		TEST(what_waits_for_its_rows_goes_behind_a_pinned_study),
 		TEST(no_more_goes_where_others_take_what_is_freed),
 		TEST(where_the_trash_has_no_room_files_are_unlinked_on_the_spot),
 		TEST(an_evicted_study_is_not_back_when_the_index_is_lost),
