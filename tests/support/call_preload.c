@@ -18,7 +18,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -278,7 +277,7 @@ struct dirent *readdir(DIR *dir)
 
 /* ---- opening ------------------------------------------------------------------------------------ */
 
-static int open_at(int dirfd, const char *path, int flags, mode_t mode)
+static int watched_open(int dirfd, const char *path, int flags, mode_t mode)
 {
 	struct place p;
 	bool makes = (flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE;
@@ -291,35 +290,7 @@ static int open_at(int dirfd, const char *path, int flags, mode_t mode)
 	return (int)syscall(SYS_openat, dirfd, path, flags, mode);
 }
 
-#define MODE_OF(flags, mode)                                  \
-	do {                                                  \
-		va_list ap;                                   \
-		va_start(ap, flags);                          \
-		if (((flags) & (O_CREAT | __O_TMPFILE)) != 0) \
-			mode = va_arg(ap, mode_t);            \
-		va_end(ap);                                   \
-	} while (0)
-
-int openat(int dirfd, const char *path, int flags, ...)
-{
-	mode_t mode = 0;
-	MODE_OF(flags, mode);
-	return open_at(dirfd, path, flags, mode);
-}
-
-int open(const char *path, int flags, ...)
-{
-	mode_t mode = 0;
-	MODE_OF(flags, mode);
-	return open_at(AT_FDCWD, path, flags, mode);
-}
-
-int open64(const char *path, int flags, ...)
-{
-	mode_t mode = 0;
-	MODE_OF(flags, mode);
-	return open_at(AT_FDCWD, path, flags, mode);
-}
+#include "tests/support/preload_open.h"
 
 /* ---- reading and writing ------------------------------------------------------------------------------------ */
 

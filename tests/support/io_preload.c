@@ -25,7 +25,6 @@
 #include <fnmatch.h>
 #include <limits.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -419,42 +418,7 @@ static int watched_open(int dirfd, const char *path, int flags, mode_t mode)
 	return (int)end(&c, fd, detail);
 }
 
-#define MODE_OF(flags, mode)                                  \
-	do {                                                  \
-		va_list ap;                                   \
-		va_start(ap, flags);                          \
-		if (((flags) & (O_CREAT | __O_TMPFILE)) != 0) \
-			mode = va_arg(ap, mode_t);            \
-		va_end(ap);                                   \
-	} while (0)
-
-int openat(int dirfd, const char *path, int flags, ...)
-{
-	mode_t mode = 0;
-	MODE_OF(flags, mode);
-	return watched_open(dirfd, path, flags, mode);
-}
-
-int openat64(int dirfd, const char *path, int flags, ...)
-{
-	mode_t mode = 0;
-	MODE_OF(flags, mode);
-	return watched_open(dirfd, path, flags, mode);
-}
-
-int open(const char *path, int flags, ...)
-{
-	mode_t mode = 0;
-	MODE_OF(flags, mode);
-	return watched_open(AT_FDCWD, path, flags, mode);
-}
-
-int open64(const char *path, int flags, ...)
-{
-	mode_t mode = 0;
-	MODE_OF(flags, mode);
-	return watched_open(AT_FDCWD, path, flags, mode);
-}
+#include "tests/support/preload_open.h"
 
 int mkdirat(int dirfd, const char *path, mode_t mode)
 {

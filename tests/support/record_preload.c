@@ -380,42 +380,7 @@ static int watched_open(int dirfd, const char *path, int flags, mode_t mode)
 	return (int)end_open(&c, NEXT(openat)(dirfd, path, flags, mode));
 }
 
-#define MODE_OF(flags, mode)                                  \
-	do {                                                  \
-		va_list ap;                                   \
-		va_start(ap, flags);                          \
-		if (((flags) & (O_CREAT | __O_TMPFILE)) != 0) \
-			mode = va_arg(ap, mode_t);            \
-		va_end(ap);                                   \
-	} while (0)
-
-int openat(int dirfd, const char *path, int flags, ...)
-{
-	mode_t mode = 0;
-	MODE_OF(flags, mode);
-	return watched_open(dirfd, path, flags, mode);
-}
-
-int openat64(int dirfd, const char *path, int flags, ...)
-{
-	mode_t mode = 0;
-	MODE_OF(flags, mode);
-	return watched_open(dirfd, path, flags, mode);
-}
-
-int open(const char *path, int flags, ...)
-{
-	mode_t mode = 0;
-	MODE_OF(flags, mode);
-	return watched_open(AT_FDCWD, path, flags, mode);
-}
-
-int open64(const char *path, int flags, ...)
-{
-	mode_t mode = 0;
-	MODE_OF(flags, mode);
-	return watched_open(AT_FDCWD, path, flags, mode);
-}
+#include "tests/support/preload_open.h"
 
 /* openat2 has no wrapper: it comes this way. Six arguments, whoever calls. */
 long syscall(long number, ...)
