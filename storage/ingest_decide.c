@@ -201,19 +201,12 @@ static size_t make_header(struct sl_object *o, uint8_t header[SL_P10_HEADER_MAX]
 		r->flags |= SL_RECORD_PLAIN_NAME;
 	else if (o->params.duplicates == SL_DUP_FIRST)
 		r->flags |= SL_RECORD_NOT_CURRENT;
-	struct sl_p10 p10 = {
-		.sop_class_uid = o->params.sop_class_uid,
-		.sop_instance_uid = o->params.sop_instance_uid,
-		.transfer_syntax_uid = o->params.transfer_syntax_uid,
-		.source = o->params.calling,
-		.sending = o->params.calling,
-		.receiving = o->params.called,
-		.proof = {.layout = SL_PROOF_LAYOUT,
-			.flags = r->flags | (o->conf.is_durable ? 0 : SL_PROOF_UNSYNCED),
-			.seq = seq,
-			.arrived_ms = r->arrived_ms,
-			.dataset_len = r->dataset_len},
-	};
+	struct sl_p10 p10 = sl_ingest_header(o);
+	p10.proof = (struct sl_proof){.layout = SL_PROOF_LAYOUT,
+		.flags = r->flags | (o->conf.is_durable ? 0 : SL_PROOF_UNSYNCED),
+		.seq = seq,
+		.arrived_ms = r->arrived_ms,
+		.dataset_len = r->dataset_len};
 	memcpy(p10.proof.digest, o->digest_bytes, SL_DIGEST_LEN);
 	struct sl_wbuf w = sl_wbuf_of(header, SL_P10_HEADER_MAX);
 	sl_p10_encode(&w, &p10);

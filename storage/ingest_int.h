@@ -30,6 +30,9 @@ struct sl_ingest {
 /* Prepares walker, record and header length of a new object. */
 void sl_ingest_prepare(struct sl_object *o);
 
+/* What the file's header says of who sent what to whom; its proof is left empty. */
+struct sl_p10 sl_ingest_header(const struct sl_object *o);
+
 /* The first cause of failure stays. */
 void sl_ingest_fail(struct sl_object *o, enum sl_verdict v);
 

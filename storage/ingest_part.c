@@ -19,6 +19,18 @@ static uint64_t in_blocks(uint64_t bytes)
 	return (bytes + 2 * BLOCK - 1) / BLOCK * BLOCK;
 }
 
+struct sl_p10 sl_ingest_header(const struct sl_object *o)
+{
+	return (struct sl_p10){
+		.sop_class_uid = o->params.sop_class_uid,
+		.sop_instance_uid = o->params.sop_instance_uid,
+		.transfer_syntax_uid = o->params.transfer_syntax_uid,
+		.source = o->params.calling,
+		.sending = o->params.calling,
+		.receiving = o->params.called,
+	};
+}
+
 void sl_ingest_prepare(struct sl_object *o)
 {
 	sl_record_init(&o->record);
@@ -27,14 +39,7 @@ void sl_ingest_prepare(struct sl_object *o)
 	o->record.transfer_syntax_uid = o->params.transfer_syntax_uid;
 	sl_elem_init(&o->elem, &o->conf.elem,
 		sl_rewalk_encoding(&o->params.transfer_syntax_uid, &o->is_deflated), &o->record);
-	const struct sl_p10 p10 = {
-		.sop_class_uid = o->params.sop_class_uid,
-		.sop_instance_uid = o->params.sop_instance_uid,
-		.transfer_syntax_uid = o->params.transfer_syntax_uid,
-		.source = o->params.calling,
-		.sending = o->params.calling,
-		.receiving = o->params.called,
-	};
+	const struct sl_p10 p10 = sl_ingest_header(o);
 	o->header_len = sl_p10_header_len(&p10);
 }
 
