@@ -31,6 +31,7 @@ class Filler:
         self.path = os.path.join(folder, "ledger")
         self.ledger, self.made, self.lock, self.number = Ledger(self.path), [], threading.Lock(), 0
         self.first_refusal = None  # time.time()
+        self.late_s = 0.0          # the most that an object began after its time
 
     def next(self):
         with self.lock:
@@ -47,6 +48,7 @@ class Filler:
             begun = time.monotonic() + pause_s * (number % 64) / 64
             while sum(s.status != 0 for s in sender.sent) < self.refusals:
                 time.sleep(max(begun - time.monotonic(), 0))
+                self.late_s = max(self.late_s, time.monotonic() - begun) if pause_s > 0 else 0
                 yield self.next()
                 begun += pause_s
         sender.objects = objects()
@@ -136,22 +138,33 @@ def test_filled_by_64_senders_at_once(tmp_path, capsys):
             print(f"\n  full disk: {statuses(senders)}; accepted again at try {tries}; {verdict}", end=" ")
 
 
-@needs_loop
-def test_the_forecast_of_a_steady_fill_by_64_senders(tmp_path, capsys):
-    """Within 15 % of the time the filling took, from a third of it on."""
-    filler = Filler(tmp_path, 512 * 1024, refusals=1)
+def steady_fill(folder):
+    """Fills a disk at a steady pace. (filler, senders, seconds it took, forecasts, verdict on the store)"""
+    filler = Filler(folder, 512 * 1024, refusals=1)
     with LoopDisk("256M") as disk, Node(root=disk.path("root"), log__heartbeat="500ms") as node:
         began = time.time()
         senders = filler.fill(node.port, 64, pause_s=FILL_S * 64 / 450)
-        took = filler.first_refusal - began
         found = [(share, error) for share, error in forecasts(node, began, filler.first_refusal)
                  if share > 0.33]
         assert node.stop() == 0, node.log()
         verdict = restart_and_judge(node.root, filler)
-        with capsys.disabled():
-            print(f"\n  forecast: filled in {took:.1f} s, errors "
-                  f"{['%+.1f %%' % (100 * e) for _, e in found]}; {statuses(senders)}; {verdict}", end=" ")
-        assert len(found) >= 5 and all(abs(error) <= 0.15 for _, error in found), found
+    return filler, senders, filler.first_refusal - began, found, verdict
+
+
+@needs_loop
+def test_the_forecast_of_a_steady_fill_by_64_senders(tmp_path, capsys):
+    """Within 15 % of the time the filling took, from a third of it on. A machine too busy to send at a
+    steady pace shows nothing about forecasts: filled anew."""
+    for attempt in range(4):
+        os.mkdir(tmp_path / str(attempt))
+        filler, senders, took, found, verdict = steady_fill(tmp_path / str(attempt))
+        is_good = len(found) >= 5 and all(abs(error) <= 0.15 for _, error in found)
+        if is_good or filler.late_s < FILL_S / 30:
+            break
+    with capsys.disabled():
+        print(f"\n  forecast: filled in {took:.1f} s, errors "
+              f"{['%+.1f %%' % (100 * e) for _, e in found]}; {statuses(senders)}; {verdict}", end=" ")
+    assert is_good, (found, filler.late_s)
 
 
 @needs_loop
