@@ -1,30 +1,63 @@
-"""kill -9 and what is left: rounds of load, death, restart and judgement (oracle.py) on one root.
+"""kill -9 at random moments and what is left: rounds of load, death, restart and judgement (oracle.py) on one
+root, or on several side by side.
 
-    CrashRun(folder).random_kills(200)     at random moments, under load from several senders
-    kill_at(folder, k)                     in place of the k-th call that changes files
+    CrashRun(folder).random_kills(200)         one root after the other
+    side_by_side(folder, 10000, jobs=4)        Figures; every other root in memory
 
-tools/torture runs them at length, test_crash.py a few of them.
+A round is a node under load from several senders, a kill -9, now and then the loss of the index, or a
+recovery or rebuild that is killed too, then a start, a stop and the judge: of what is new each time, of the
+whole root every WHOLE kills and before it is given up for a fresh one. killat.py kills at chosen calls.
 SPDX-License-Identifier: Apache-2.0
 """
+import multiprocessing
 import os
+import queue
 import random
 import shutil
+import subprocess
+import tempfile
 import threading
 import time
+from dataclasses import dataclass, fields
 
-import order
 from evicted import Evictions
 from kept import Kept
 from load import Sender, join, make
 from node import Node
-from oracle import judge, read_ledger, sent_of
-from preload import preload
+from oracle import Oracle
+from power import fast_folder
 from rawscu import Ledger
+from rebuilt import run_rebuild
 
 SENDERS = 6
 BIG = 512 * 1024
 STUDY = "1.2.826.0.1.77"
 EVICTING = {"storage__policy": "evict", "storage__evict_min_age": "0s", "storage__quota": "6MiB"}
+SETTINGS = {"storage__threads": 4, "pool__buffers": 32, "dicom__max_associations": 16}  # a start is quick
+MOMENTS_S = (0.03, 0.1, 0.1, 0.4)  # longest life under load, one of these by turns
+WHOLE = 25
+
+
+@dataclass
+class Figures:
+    """Of any number of kills, all of them good."""
+    kills: int = 0
+    acknowledged: int = 0
+    found: int = 0      # names in spool/ at a start after a kill
+    gone: int = 0       # studies evicted
+    rebuilds: int = 0   # indexes lost
+    cut_short: int = 0  # recoveries and rebuilds killed
+    seconds: float = 0
+
+    def add(self, other):
+        for part in fields(self):
+            setattr(self, part.name, getattr(self, part.name) + getattr(other, part.name))
+
+    def __str__(self):
+        return (f"{self.kills} kills, {self.acknowledged} objects acknowledged, 0 lost, 0 files not whole, "
+                f"index and files agree; {self.found} names found in spool/, {self.gone} studies evicted and none "
+                f"back, {self.rebuilds} indexes lost and rebuilt, {self.cut_short} recoveries and rebuilds killed; "
+                f"{self.kills / max(self.seconds, 0.001):.1f} kills/s")
 
 
 class CrashRun:
@@ -36,23 +69,31 @@ class CrashRun:
         self.folder, self.keep = str(folder), keep
         self.seed = seed if seed is not None else random.SystemRandom().randrange(1 << 32)
         self.random = random.Random(self.seed)
-        self.settings = {"storage__threads": 4, **(settings or {})}
-        self.number = self.kills = self.acknowledged = self.found = self.gone = self.rebuilds = 0
-        self.begun, self.lock = time.monotonic(), threading.Lock()
+        self.settings = {**SETTINGS, **(settings or {})}
+        self.figures, self.number, self.begun = Figures(), 0, time.monotonic()
+        self.lock = threading.Lock()
         self._fresh()
 
     def _fresh(self):
         self.root = os.path.join(self.folder, "root")
-        self.ledger_path = os.path.join(self.folder, "ledger")
+        ledger = os.path.join(self.folder, "ledger")
         shutil.rmtree(self.root, ignore_errors=True)
-        open(self.ledger_path, "w", encoding="ascii").close()
-        self.ledger = Ledger(self.ledger_path)
-        self.made, self.studies, self.evictions = [], {}, Evictions()
+        open(ledger, "w", encoding="ascii").close()
+        self.ledger, self.oracle = Ledger(ledger), Oracle(self.root, ledger)
+        self.made, self.sent, self.studies, self.evictions = [], {}, {}, Evictions()
         small = self.random.random() < 0.5  # every other root: large objects are streamed
         self.evicts = self.random.random() < 0.5  # every other root is always full
         self.policy = self.random.choice(("latest", "latest", "first", "refuse"))
         self.pool = {"storage__duplicates": self.policy}
         self.pool |= {"pool__buffer_size": "64KiB", "pool__buffers": 16} if small or self.evicts else {}
+
+    def _give_up(self):
+        """The root is done with."""
+        self.figures.acknowledged += len(self.oracle.promised)
+        self.figures.gone += len(self.evictions.gone)
+        os.close(self.ledger.fd)
+
+    # ---- the load --------------------------------------------------------------------------------------
 
     def _next(self):
         """Small and large ones of a few studies; every eighth is one that was sent before, or is being
@@ -69,6 +110,7 @@ class CrashRun:
             size = BIG if self.random.random() < 0.25 else self.random.randrange(600, 20000)
             made = make(f"{STUDY}.9.{self.number}", size, study, f"{study}.{self.number % 3}")
         self.studies[made.uid, made.sha256] = study
+        self.sent.setdefault(made.uid, set()).add(made.sha256)
         self.made.append(made)
         return made
 
@@ -84,153 +126,133 @@ class CrashRun:
         with self.lock:
             self.evictions.answered(sent)
 
-    def one_kill(self, most_s=0.6):
+    # ---- a round ---------------------------------------------------------------------------------------
+
+    def one_kill(self, is_whole=True):
         """Load, kill -9 after a random time, restart, stop, judge; now and then the index is lost in
-        between. Returns (verdict, the recovery's line)."""
+        between. is_whole: every file is read. Returns (verdict, the recovery's line)."""
         evicting = EVICTING if self.evicts else {}
-        with Node(root=self.root, **self.settings, **self.pool, **evicting) as node:
+        with Node(root=self.root, **{**self.settings, **self.pool, **evicting}) as node:
             senders = [Sender(node.port, self._objects(200), self.ledger, f"CRASH{i}", on_sent=self._answered)
                        for i in range(SENDERS)]
             for sender in senders:
                 sender.start()
-            time.sleep(self.random.uniform(0, most_s))  # the random moment, not a race made to go away
+            self._let_live(self.random.choice(MOMENTS_S))
             node.kill()
             join(senders)
-        self.kills += 1
+        self.figures.kills += 1
         loses_index = self.random.random() < 0.1
-        self.evictions.died(self.root, node, loses_index)
+        if self.evicts:
+            self.evictions.died(self.root, node, loses_index)
         if loses_index:
-            shutil.rmtree(os.path.join(self.root, "index"))
-            self.rebuilds += 1
-        return self.restart()
+            self._lose_index()
+        if self.random.random() < 0.1:
+            self._cut_short()
+        return self._restart(is_whole)
 
-    def restart(self):
-        with Node(root=self.root, **self.settings, **self.pool) as node:
+    def _let_live(self, most_s):
+        time.sleep(self.random.uniform(0, most_s))  # the random moment, not a race made to go away
+
+    def _lose_index(self):
+        """The next start makes it anew; or the operator does, before."""
+        shutil.rmtree(os.path.join(self.root, "index"))
+        self.figures.rebuilds += 1
+        if self.random.random() < 0.5:
+            self._cut_short("--rebuild-index")
+            run_rebuild(self.root)
+
+    def _cut_short(self, *rebuilds):
+        """A recovery that is killed, or a rebuild."""
+        node = Node(root=self.root, start=False, **{**self.settings, **self.pool})
+        process = subprocess.Popen([*node.command(), *rebuilds], stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)
+        self._let_live(0.05)
+        process.kill()
+        process.wait()
+        self.figures.cut_short += 1
+
+    def _restart(self, is_whole):
+        with Node(root=self.root, **{**self.settings, **self.pool}) as node:
             recovered = node.find("node.recovered")
             assert node.stop() == 0, node.log()
         if recovered:
-            self.found += int(recovered[0]["spool"])
+            self.figures.found += int(recovered[0]["spool"])
         kept = Kept(self.root)
-        verdict = judge(self.root, self.ledger_path, sent_of(self.made), self.evictions.may_miss, kept)
+        verdict = self.oracle.judge(self.sent, self.evictions.may_miss, kept, is_whole)
         verdict.disagree += self.evictions.came_back(kept)
         return verdict, recovered
 
+    # ---- many ------------------------------------------------------------------------------------------
+
     def random_kills(self, n, say=lambda text: None):
         """n rounds; AssertionError with the seed at the first bad one."""
-        for i in range(n):
-            verdict, recovered = self.one_kill()
-            assert verdict.is_good, f"seed {self.seed}, kill {self.kills}, {self.root} kept:\n{verdict}"
-            say(f"kill {self.kills}: {verdict}" + (f"; {recovered[0]['spool']} in spool" if recovered else ""))
-            if len(self.made) > self.keep * (1 + 4 * self.evicts) or i + 1 == n:
-                self.acknowledged += len(read_ledger(self.ledger_path))
-                self.gone += len(self.evictions.gone)
-                self._fresh()
+        left = iter(range(n))
+        self.kill_while(lambda: next(left, None) is not None, say)
         return self
 
+    def kill_while(self, goes_on, say=lambda text: None):
+        """A round for each time that goes_on() says true."""
+        is_on = goes_on()
+        while is_on:
+            is_full = len(self.made) > self.keep * (1 + 4 * self.evicts)
+            is_on_after = goes_on()
+            is_whole = is_full or not is_on_after or self.figures.kills % WHOLE == 0
+            verdict, recovered = self.one_kill(is_whole)
+            assert verdict.is_good, f"seed {self.seed}, kill {self.figures.kills}, {self.root} kept:\n{verdict}"
+            say(f"kill {self.figures.kills}: {verdict}" + (f"; {recovered[0]['spool']} in spool" if recovered else ""))
+            if is_full or not is_on_after:
+                self._give_up()
+                self._fresh()
+            is_on = is_on_after
+        self.figures.seconds = time.monotonic() - self.begun
+
     def __str__(self):
-        took = time.monotonic() - self.begun
-        return (f"{self.kills} kills, {self.acknowledged} objects acknowledged, 0 lost, 0 files not whole, "
-                f"index and files agree; {self.found} names found in spool/, {self.gone} studies evicted and none "
-                f"back, {self.rebuilds} indexes lost and rebuilt; {took / max(self.kills, 1):.2f} s a kill "
-                f"(seed {self.seed})")
+        return f"{self.figures} (seed {self.seed})"
 
 
-# ---- at every call --------------------------------------------------------------------------------------
+# ---- side by side ---------------------------------------------------------------------------------------
 
-def script(n=20, changes=True):
-    """What the sender of a kill_at() run sends: small, one streamed, one twice, with changes one with
-    other bytes, also under another study. 64 KiB buffers."""
-    made = [make(f"{STUDY}.8.{i}", 200 * 1024 if i % 10 == 5 else 900, f"{STUDY}.{i % 2}",
-                 f"{STUDY}.{i % 2}.{i % 4}") for i in range(n)]
-    changed = [make(made[1].uid, 900, f"{STUDY}.{study}", seed=1) for study in (0, 1)]
-    changed = changed if changes else [made[0], made[0]]
-    return made[:n // 2] + [made[0], changed[0]] + made[n // 2:] + [changed[1]]
-
-
-SETTINGS = {"pool__buffer_size": "64KiB", "pool__buffers": "8", "storage__threads": 2,
-            "index__max_delay": "5ms"}
-
-
-def count_calls(folder, objects):
-    """How many calls that change files the whole script makes, start and stop included."""
-    trace = os.path.join(folder, "trace")
-    root = os.path.join(folder, "counted")
-    with Node(root=root, env=preload(trace=trace), **SETTINGS) as node:
-        sender = join([_send(node, objects, None)])[0]
-        assert sender.end == "released", sender.end
-        assert node.stop() == 0, node.log()
-    shutil.rmtree(root)
-    return sum(not c.path.startswith("socket:") for c in order.read_trace(trace))
-
-
-def _send(node, objects, ledger):
-    sender = Sender(node.port, objects, ledger, "KILLAT")
-    sender.start()
-    return sender
-
-
-def kill_at(folder, objects, k, torn=False):
-    """The script against a daemon that dies in place of its k-th call (torn: in the middle of it, where
-    it is a write). Then a restart. Returns (verdict, whether it died before the script was over)."""
-    root, path = os.path.join(folder, f"at{k}"), os.path.join(folder, f"ledger{k}")
-    ledger = Ledger(path)
-    node = Node(root=root, env=preload(kill=f"{k}:torn" if torn else k), start=False, **SETTINGS)
+def _job(number, folder, seed, settings, left, news):
+    """A process of its own: takes kills of those that are left until there are none."""
+    def goes_on():
+        with left.get_lock():
+            left.value -= 1
+            return left.value >= 0
     try:
+        run = CrashRun(folder, seed, settings=settings)
+        run.kill_while(goes_on, lambda text: news.put((number, "round", text)))
+        news.put((number, "done", run.figures))
+    except BaseException as bad:  # whatever it was, the others must hear of it
+        left.value = 0
+        news.put((number, "bad", f"{bad!r}" if not isinstance(bad, AssertionError) else str(bad)))
+
+
+def side_by_side(folder, kills, jobs, seed=None, settings=None, say=lambda text: None):
+    """So many kills, on `jobs` roots at a time, every other one in memory, where a sync takes no time and
+    other moments are likely; their Figures. AssertionError when one was bad."""
+    seed = seed if seed is not None else random.SystemRandom().randrange(1 << 32)
+    left, news = multiprocessing.Value("q", kills), multiprocessing.Queue()
+    folders = [fast_folder("sluice-crash-") if i % 2 else tempfile.mkdtemp(prefix=f"job{i}-", dir=folder)
+               for i in range(jobs)]
+    processes = [multiprocessing.Process(target=_job, args=(i, folders[i], seed + i, settings, left, news))
+                 for i in range(jobs)]
+    for process in processes:
+        process.start()
+    begun, sum_of, bad, rounds = time.monotonic(), Figures(), [], 0
+    while sum(p.is_alive() for p in processes) > 0 or not news.empty():
         try:
-            node.start()
-            join([_send(node, objects, ledger)])
-            died = node.stop() == -9
-        except AssertionError:
-            died = node.wait() == -9  # at start already
-            assert died, node.log()
-        with Node(root=root, **SETTINGS) as again:
-            assert again.stop() == 0, again.log()
-        return judge(root, path, sent_of(objects)), died
-    finally:
-        node.close()
-        shutil.rmtree(root, ignore_errors=True)
-        os.close(ledger.fd)
-        os.unlink(path)
-
-
-class Interrupted:
-    """A root whose node died with everything still in spool/ and a ledger of it; kill_at() recovers a
-    copy of it, dies at the k-th call, and recovers again."""
-    N = 24
-
-    def __init__(self, folder):
-        self.root, self.copy = os.path.join(folder, "interrupted"), os.path.join(folder, "copy")
-        self.ledger = os.path.join(folder, "ledger-interrupted")
-        made = script(self.N, changes=False)  # a version hurries the indexer: nothing would wait
-        self.sent = sent_of(made)
-        with Node(root=self.root, **{**SETTINGS, "index__max_delay": "60s"}) as node:
-            sender = join([_send(node, made, Ledger(self.ledger))])[0]
-            assert sender.end == "released", sender.end
-            node.kill()
-            assert len(node.spool()) == self.N
-
-    def _recover(self, **env):
-        node = Node(root=self.copy, start=False, env=preload(**env) if env else None, **SETTINGS)
-        try:
-            node.start()
-        except AssertionError:
-            assert node.wait() == -9, node.log()
-            return -9
-        return node.stop()
-
-    def _fresh(self):
-        shutil.rmtree(self.copy, ignore_errors=True)
-        shutil.copytree(self.root, self.copy)
-
-    def count_calls(self):
-        self._fresh()
-        trace = self.copy + ".trace"
-        assert self._recover(trace=trace) == 0
-        return len(order.read_trace(trace))
-
-    def kill_at(self, k, torn=False):
-        """As kill_at() below a folder."""
-        self._fresh()
-        died = self._recover(kill=f"{k}:torn" if torn else k) == -9
-        assert self._recover() == 0
-        return judge(self.copy, self.ledger, self.sent), died
+            number, kind, what = news.get(timeout=1)
+        except queue.Empty:
+            continue
+        rounds += kind == "round"
+        if kind == "bad":
+            bad.append(f"{folders[number]}: {what}")
+        elif kind == "done":
+            sum_of.add(what)
+        elif rounds % 100 == 0 or kills <= 200:
+            say(f"{rounds} after {time.monotonic() - begun:.0f} s, store {number}: {what}")
+    assert not bad and sum_of.kills == kills, "\n".join(bad or [f"only {sum_of.kills} kills were judged"])
+    for path in folders:
+        shutil.rmtree(path)
+    sum_of.seconds = time.monotonic() - begun
+    return sum_of

@@ -78,11 +78,12 @@ class Kept:
         names that are left, counters that are wrong. An empty list is good."""
         known = {i.path: i for i in self.instances}
         out = [f"{f} is in no row" for f in self.files if f not in known]
-        out += [f"{p} has a row and no file" for p in known if p not in set(self.files)]
-        for path, row in known.items():
-            full = os.path.join(self._archive(), path)
-            if os.path.exists(full) and os.path.getsize(full) != row.file_len:
-                out.append(f"{path}: {os.path.getsize(full)} bytes, its row says {row.file_len}")
+        files = set(self.files)
+        out += [f"{p} has a row and no file" for p in known if p not in files]
+        for path in known.keys() & files:
+            size = os.path.getsize(os.path.join(self._archive(), path))
+            if size != known[path].file_len:
+                out.append(f"{path}: {size} bytes, its row says {known[path].file_len}")
         out += [f"spool/{name} is left" for name in self.spool]
         if self.usage()["versions"] != len(self.instances):
             out.append(f"{len(self.instances)} rows, counted {self.usage()['versions']}")

@@ -8,6 +8,7 @@
 An object follows from its UID, size and folder alone, so a checker can make it again.
 SPDX-License-Identifier: Apache-2.0
 """
+import functools
 import hashlib
 import random
 import struct
@@ -27,7 +28,7 @@ class Made:
     uid: str
     data: bytes = field(repr=False)
 
-    @property
+    @functools.cached_property
     def sha256(self):
         return hashlib.sha256(self.data).hexdigest()
 

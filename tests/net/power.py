@@ -40,9 +40,9 @@ RESULT_AT = 40  # of an end record's result, in it
 CREATE, TMPFILE, MKDIR, LINK, UNLINK, RENAME, WRITE, RESIZE, SYNC, SYNCFS, SEND = range(11)
 
 
-def fast_folder():
+def fast_folder(prefix="sluice-power-"):
     """A new folder in memory, where there is such a thing."""
-    return tempfile.mkdtemp(prefix="sluice-power-", dir=FAST if os.access(FAST, os.W_OK) else None)
+    return tempfile.mkdtemp(prefix=prefix, dir=FAST if os.access(FAST, os.W_OK) else None)
 
 
 # ---- the log --------------------------------------------------------------------------------------------

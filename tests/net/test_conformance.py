@@ -14,7 +14,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import rawscu  # noqa: E402
-from crash import preload  # noqa: E402
+from preload import preload  # noqa: E402
 from node import Node  # noqa: E402
 from p10 import EXPLICIT_LE, IMPLICIT_LE  # noqa: E402
 from rawscu import NO_DATA_SET, VERIFICATION, Ended, RawSCU, Rejected  # noqa: E402
