@@ -344,9 +344,13 @@ enum sl_status sl_rebuild_sweep(const struct sl_root *root, struct sl_diag *d)
 	return SL_OK;
 }
 
-/* The draft is durable: from this rename on it is the index. */
+/* The draft is durable: from this rename on it is the index. Names that were read need not be: who made
+ * them may have been killed before its fsync. No row may outlive its file, so they are synced first, in one
+ * call, whichever folders they are in. */
 static enum sl_status take_place(const struct sl_root *root, struct sl_diag *d)
 {
+	if (root->is_durable && syncfs(root->root_fd) != 0)
+		return sl_fail(d, SL_E_SYNC, errno, "archive/syncfs", "%s", strerror(errno));
 	if (renameat(root->index_fd, "new/data.mdb", root->index_fd, "data.mdb") != 0)
 		return sl_oserr_fail(d, "index/rename");
 	/* The marker of an earlier program was about the index that is gone now. */

@@ -51,9 +51,11 @@ bool sl_upkeep_apart(void (*work)(void *arg), void *arg)
 {
 	int status = 0;
 	fflush(NULL); /* not to be written twice */
-	pid_t child = fork();
+	pid_t parent = getpid(), child = fork();
 	if (child == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL); /* it holds the lock, too */
+		if (getppid() != parent)
+			_exit(0); /* killed before we asked to hear of it */
 		work(arg);
 		fflush(NULL);
 		_exit(0);

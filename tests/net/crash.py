@@ -27,7 +27,7 @@ from node import Node
 from oracle import Oracle
 from power import fast_folder
 from rawscu import Ledger
-from rebuilt import run_rebuild
+from rebuilt import run_rebuild, wait_unlocked
 
 SENDERS = 6
 BIG = 512 * 1024
@@ -169,6 +169,7 @@ class CrashRun:
         self._let_live(0.05)
         process.kill()
         process.wait()
+        wait_unlocked(self.root)
         self.figures.cut_short += 1
 
     def _restart(self, is_whole):

@@ -4,7 +4,7 @@ had taken of what was not synced; the storage recovers from each in process and 
 senders were told.
 
     recording = Recording(folder, seed)     a daemon under load: stores, re-sends, versions, evictions,
-                                            large objects, kill -9, recovery, a rebuild
+                                            large objects, kill -9, recovery, rebuilds, one cut short
     result = recording.cut(states=500)      Cut: .states, .bad, .lines
 
 tools/torture power does it at length, test_power.py a little.
@@ -26,6 +26,7 @@ from load import Sender, join, make
 from node import Node
 from order import answers_in
 from preload import sanitizer_options
+from rebuilt import wait_unlocked
 
 RECORDER = os.path.join(BUILD, "tests", "record_preload.so")
 POWER = os.path.join(BUILD, "tests", "power")
@@ -204,7 +205,7 @@ class Recording:
         self.inode = os.stat(self.root).st_ino
         self.policy = self.random.choice(("latest", "first"))
         self.settings = {**SETTINGS, "storage__duplicates": self.policy, **settings}
-        self.load, self.senders = Load(self.random), []
+        self.load, self.senders, self.rebuilds_killed = Load(self.random), [], 0
         self._live(kill)
         self._write_plan()
         shutil.rmtree(self.root)
@@ -212,9 +213,13 @@ class Recording:
     def _live(self, kill):
         """The whole mix."""
         self._run(9, kill=kill or self.random.randrange(150, 700))
+        if self.random.random() < 0.5:
+            self._rebuild_cut_short()
         self._run(6)
         if self.random.random() < 0.6:
             self._lose_index()
+            if self.random.random() < 0.5:
+                self._rebuild_cut_short()
             self._run(4)
 
     def _env(self, kill=None):
@@ -249,6 +254,19 @@ class Recording:
         env = {**os.environ, **self._env()}
         subprocess.run(["rm", "-r", os.path.join(self.root, "index")], env=env, check=True)
         subprocess.run(["sync", "-f", self.root], env=env, check=True)
+
+    def _rebuild_cut_short(self):
+        """The operator's --rebuild-index, killed at a call, perhaps at another one too; then to its end."""
+        self._rebuild(*(self.random.randrange(2, 60) for _ in range(self.random.randrange(1, 3))))
+
+    def _rebuild(self, *kills):
+        for kill in (*kills, None):
+            node = Node(root=self.root, start=False, **self.settings)
+            done = subprocess.run([*node.command(), "--rebuild-index"], env={**os.environ, **self._env(kill)},
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            assert done.returncode in (0, -9) if kill else done.returncode == 0, done.stdout
+            wait_unlocked(self.root)
+            self.rebuilds_killed += done.returncode == -9
 
     def _write_plan(self):
         records = read_log(self.log)
@@ -320,4 +338,5 @@ class Recording:
 
     def __str__(self):
         return (f"seed {self.seed}, {self.policy}: {self.positions} moments, {self.acknowledged} acknowledged, "
-                f"{self.evicted} studies evicted, {len(self.load.chains)} chains of versions")
+                f"{self.evicted} studies evicted, {len(self.load.chains)} chains of versions, "
+                f"{self.rebuilds_killed} rebuilds killed")

@@ -10,10 +10,12 @@ nor next_seq: what is gone had numbers too. Afterwards the recount of index_dump
 right in itself, ordered keys included.
 SPDX-License-Identifier: Apache-2.0
 """
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from kept import INDEX_DUMP  # noqa: E402
@@ -60,6 +62,20 @@ def run_rebuild(root, *more, check=True, **popen):
                           capture_output=True, text=True, timeout=600, **popen)
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done
+
+
+def wait_unlocked(root, timeout=60):
+    """After a rebuild was killed: the process that reads the old index for it holds the lock too, and dies a
+    moment after it."""
+    until = time.monotonic() + timeout
+    with open(os.path.join(root, "lock"), "a", encoding="ascii") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                assert time.monotonic() < until, f"{root} stays locked"
+                time.sleep(0.002)
 
 
 def compare_rebuilt(root, *more, loses=True):

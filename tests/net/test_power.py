@@ -57,11 +57,21 @@ class Short(power.Recording):
         return [self.load.for_sender(n)]
 
 
-def first_change(recording, kind, folder):
-    """Number of the first call of that kind in that folder, as SLUICE_RECORD_KILL counts."""
+class Rebuilt(Short):
+    """The same, and --rebuild-index before the start."""
+
+    def _live(self, kill):
+        self._run(1, kill=kill)
+        if kill:
+            self._rebuild()
+            self._run(0)
+
+
+def first_spooled(recording):
+    """Number of the first call that gives an object a name in spool/, as SLUICE_RECORD_KILL counts."""
     changes = [r for r in power.read_log(recording.log) if not r.is_end and r.kind != power.SEND]
-    return next(i for i, r in enumerate(changes, 1) if r.kind == kind and r.folder == folder and
-                r.name.endswith(".dcm"))
+    return next(i for i, r in enumerate(changes, 1) if r.kind == power.LINK and
+                r.folder == recording.folders["spool"] and r.name.endswith(".dcm"))
 
 
 def test_a_first_start(folder):
@@ -70,11 +80,11 @@ def test_a_first_start(folder):
     assert_good(recording, recording.cut(STATES, jobs=2))
 
 
-def test_a_name_that_was_seen_and_not_synced(folder):
-    """kill -9 between the name and its fsync; the next start sees it; then the power goes."""
-    undisturbed = Short(os.path.join(folder, "0"), SEED)
-    named = first_change(undisturbed, power.LINK, undisturbed.folders["spool"])
-    recording = Short(os.path.join(folder, "1"), SEED, kill=named + 1)
+@pytest.mark.parametrize("kind", [Short, Rebuilt], ids=["by_a_start", "by_a_rebuild"])
+def test_a_name_that_was_seen_and_not_synced(folder, kind):
+    """kill -9 between the name and its fsync; what comes next sees it and makes its row; then the power goes."""
+    named = first_spooled(kind(os.path.join(folder, "0"), SEED))
+    recording = kind(os.path.join(folder, "1"), SEED, kill=named + 1)
     assert_good(recording, recording.cut(STATES, jobs=2))
 
 
