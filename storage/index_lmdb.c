@@ -110,8 +110,7 @@ enum sl_status sl_index_lmdb_end(struct sl_index_txn *t, enum sl_status st)
 
 enum sl_status sl_index_lmdb_finish(struct sl_index *base, struct sl_diag *diag)
 {
-	return sl_index_lmdb_error(
-		mdb_env_sync(sl_index_lmdb_of(base)->env, 1), "lmdb/sync", diag);
+	return sl_index_lmdb_error(mdb_env_sync(sl_index_lmdb_of(base)->env, 1), "lmdb/sync", diag);
 }
 
 static enum sl_status reserve(struct sl_index *base, size_t objects)
@@ -156,8 +155,8 @@ static void destroy(struct sl_index_lmdb *ix)
 	sl_index_lmdb_env_close(ix);
 	pthread_mutex_destroy(&ix->snapshot_lock);
 	free(ix->batch.order);
-	free(ix->batch.group);
-	free(ix->batch.patient_id);
+	free(ix->batch.turns);
+	free(ix->batch.slots);
 	free(ix);
 }
 
@@ -208,10 +207,10 @@ enum sl_status sl_index_lmdb_open(
 	ix->batch_max = options->batch_max;
 	pthread_mutex_init(&ix->snapshot_lock, NULL);
 	ix->batch.order = calloc(options->batch_max, sizeof(*ix->batch.order));
-	ix->batch.group = calloc(options->batch_max, sizeof(*ix->batch.group));
-	ix->batch.patient_id = calloc(options->batch_max, sizeof(*ix->batch.patient_id));
+	ix->batch.turns = calloc(options->batch_max, sizeof(*ix->batch.turns));
+	ix->batch.slots = calloc(options->batch_max, 4 * sizeof(*ix->batch.slots));
 	enum sl_status st = SL_E_NOMEM;
-	if (ix->batch.order == NULL || ix->batch.group == NULL || ix->batch.patient_id == NULL) {
+	if (ix->batch.order == NULL || ix->batch.turns == NULL || ix->batch.slots == NULL) {
 		st = sl_fail(diag, SL_E_NOMEM, ENOMEM, "index/open", "out of memory");
 		goto fail;
 	}

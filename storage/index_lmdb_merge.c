@@ -2,7 +2,8 @@
  *
  * The first value stays (DESIGN 5). A value that is absent so far is filled in, but not a patient's from
  * an instance that names another PatientID than its study's patient has; a value that differs marks the
- * row `conflict`. SPDX-License-Identifier: Apache-2.0 */
+ * row `conflict`. Most records say what the one before them said: then there is nothing to merge.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "storage/index_lmdb_priv.h"
 #include "storage/text.h"
 
@@ -149,7 +150,20 @@ static enum sl_status merge_series(struct sl_index_txn *t, struct sl_index_lmdb_
 	return st;
 }
 
-enum sl_status sl_index_lmdb_merge(struct sl_index_txn *t, struct sl_index_lmdb_batch *b,
+bool sl_index_lmdb_says_same(
+	const struct sl_record *a, const struct sl_record *b, enum sl_attr_level lowest)
+{
+	for (enum sl_attr i = 0; i < SL_ATTR_N; i++) {
+		if (sl_attrs[i].level > lowest && i != SL_ATTR_SPECIFIC_CHARACTER_SET)
+			continue;
+		if (a->len[i] != b->len[i] ||
+			memcmp(a->text + a->at[i], b->text + b->at[i], a->len[i]) != 0)
+			return false;
+	}
+	return true;
+}
+
+static enum sl_status merge_all(struct sl_index_txn *t, struct sl_index_lmdb_batch *b,
 	const struct sl_record *r, uint32_t *conflicts)
 {
 	enum sl_status st = SL_OK;
@@ -171,4 +185,18 @@ enum sl_status sl_index_lmdb_merge(struct sl_index_txn *t, struct sl_index_lmdb_
 	if (st == SL_OK && r->series_instance_uid.len > 0)
 		st = merge_series(t, b, r, conflicts);
 	return st;
+}
+
+enum sl_status sl_index_lmdb_merge(struct sl_index_txn *t, struct sl_index_lmdb_batch *b,
+	const struct sl_record *r, uint32_t *conflicts)
+{
+	if (b->said == NULL || !sl_index_lmdb_says_same(b->said, r, SL_LEVEL_SERIES)) {
+		b->said_conflicts = 0;
+		enum sl_status st = merge_all(t, b, r, &b->said_conflicts);
+		b->said = st == SL_OK ? r : NULL;
+		if (st != SL_OK)
+			return st;
+	}
+	*conflicts = b->said_conflicts;
+	return SL_OK;
 }

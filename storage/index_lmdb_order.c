@@ -1,108 +1,156 @@
 /* In which order the records of a batch are put.
  *
  * The order of arrival, because the first value of a row stays, and a rebuild, which goes by seq, is to
- * come to the same. But rows are read and written once for each run of records that share them, so what
- * shares no row is kept apart: the records of a study stay together, unless other studies of its patient
- * (or other versions of an object) arrived in between. Groups are found by sorting: by study, by patient,
- * by object; a group goes by the record of it that came first. Writer. SPDX-License-Identifier: Apache-2.0 */
+ * come to the same. But rows are read and written once for each run of records that share them, and a
+ * tree is walked once for keys that are neighbours: so the records of a study stay together, unless
+ * other versions of an object arrived in between, or other studies of its patient that say something
+ * else about him. A group goes by the record of it that came first.
+ *
+ * Records get turns, in order of seq; groups are found by hashing, O(n), and are known by their first
+ * turn. Writer. SPDX-License-Identifier: Apache-2.0 */
 #include "storage/index_lmdb_priv.h"
 
-/* What a sort goes by, and how. */
-struct order_by {
+#define MIX UINT64_C(0x9E3779B97F4A7C15)
+
+/* What one batch is ordered by. */
+struct order {
+	struct sl_index_lmdb_turn *turns;
+	uint32_t n, slots_n; /* slots_n: a power of two, at least 2 n */
+	uint32_t *slots;     /* a turn and 1; 0: free */
 	const struct sl_record *const *records;
-	const uint64_t *patient; /* by_patient: of each record */
-	const uint32_t *group;   /* by_group: likewise */
-	int (*compare)(const struct order_by *by, uint32_t i, uint32_t k);
 };
 
-static int by_number(uint64_t a, uint64_t b)
+static const struct sl_record *record_of(const struct order *o, uint32_t turn)
 {
-	return (a > b) - (a < b);
+	return o->records[o->turns[turn].record];
 }
 
-static int by_study(const struct order_by *by, uint32_t i, uint32_t k)
+/* ---- turns ------------------------------------------------------------------------------------- */
+
+static bool is_before(const struct order *o, uint32_t i, uint32_t k)
 {
-	const struct sl_uid *a = &by->records[i]->study_instance_uid;
-	return memcmp(a->s, by->records[k]->study_instance_uid.s, sizeof(a->s));
+	uint64_t a = o->records[i]->seq, b = o->records[k]->seq;
+	return a != b ? a < b : i < k;
 }
 
-static int by_instance(const struct order_by *by, uint32_t i, uint32_t k)
-{
-	const struct sl_uid *a = &by->records[i]->sop_instance_uid;
-	return memcmp(a->s, by->records[k]->sop_instance_uid.s, sizeof(a->s));
-}
-
-static int by_patient(const struct order_by *by, uint32_t i, uint32_t k)
-{
-	return by_number(by->patient[i], by->patient[k]);
-}
-
-/* Groups by their first record, and the records of each by seq. */
-static int by_group(const struct order_by *by, uint32_t i, uint32_t k)
-{
-	uint32_t a = by->group[i], b = by->group[k];
-	if (a != b)
-		return by_number(by->records[a]->seq, by->records[b]->seq);
-	return by_number(by->records[i]->seq, by->records[k]->seq);
-}
-
-/* True when record i comes before record k; never for both ways round. */
-static bool is_before(const struct order_by *by, uint32_t i, uint32_t k)
-{
-	int order = by->compare(by, i, k);
-	if (order == 0 && by->group != NULL)
-		order = by_number(by->group[i], by->group[k]);
-	return order != 0 ? order < 0 : i < k;
-}
-
-static void sift(uint32_t *heap, size_t at, size_t n, const struct order_by *by)
+static void sift(struct sl_index_lmdb_turn *heap, size_t at, size_t n, const struct order *o)
 {
 	for (size_t child; (child = 2 * at + 1) < n; at = child) {
-		if (child + 1 < n && is_before(by, heap[child], heap[child + 1]))
+		if (child + 1 < n && is_before(o, heap[child].record, heap[child + 1].record))
 			child++;
-		if (!is_before(by, heap[at], heap[child]))
+		if (!is_before(o, heap[at].record, heap[child].record))
 			return;
-		uint32_t moved = heap[at];
-		heap[at] = heap[child];
-		heap[child] = moved;
+		uint32_t moved = heap[at].record;
+		heap[at].record = heap[child].record;
+		heap[child].record = moved;
 	}
 }
 
-/* A heapsort: glibc's qsort() allocates. */
-static void sort_by(uint32_t *order, size_t n, const struct order_by *by)
+/* A heapsort (glibc's qsort() allocates), unless they came in order, as they nearly always do. */
+static void give_turns(const struct order *o)
 {
-	for (size_t i = n / 2; i > 0; i--)
-		sift(order, i - 1, n, by);
-	for (size_t end = n; end > 1; end--) {
-		uint32_t last = order[0];
-		order[0] = order[end - 1];
-		order[end - 1] = last;
-		sift(order, 0, end - 1, by);
+	bool is_sorted = true;
+	for (uint32_t i = 0; i < o->n; i++) {
+		o->turns[i] = (struct sl_index_lmdb_turn){.record = i, .group = i, .kin = i};
+		is_sorted &= i == 0 || is_before(o, i - 1, i);
+	}
+	for (size_t i = is_sorted ? 0 : o->n / 2; i > 0; i--)
+		sift(o->turns, i - 1, o->n, o);
+	for (size_t end = is_sorted ? 0 : o->n; end > 1; end--) {
+		uint32_t last = o->turns[0].record;
+		o->turns[0].record = o->turns[end - 1].record;
+		o->turns[end - 1].record = last;
+		sift(o->turns, 0, end - 1, o);
 	}
 }
 
-/* The record that stands for the group of record i: the one of them that came first. */
-static uint32_t group_of(uint32_t *group, uint32_t i)
+/* ---- groups ------------------------------------------------------------------------------------ */
+
+/* The first turn of a group. */
+static uint32_t group_of(const struct order *o, uint32_t i)
 {
-	while (group[i] != i)
-		i = group[i] = group[group[i]];
+	struct sl_index_lmdb_turn *turns = o->turns;
+	while (turns[i].group != i)
+		i = turns[i].group = turns[turns[i].group].group;
 	return i;
 }
 
-/* Makes one group of those that compare alike. */
-static void join_alike(struct sl_index_lmdb_batch *b, size_t n, const struct order_by *by)
+static void join(const struct order *o, uint32_t i, uint32_t k)
 {
-	sort_by(b->order, n, by);
-	for (size_t i = 1; i < n; i++) {
-		uint32_t before = b->order[i - 1], own = b->order[i];
-		bool is_nobody = by->compare == by_patient && by->patient[own] == 0;
-		if (by->compare(by, before, own) != 0 || is_nobody)
-			continue;
-		uint32_t x = group_of(b->group, before), y = group_of(b->group, own);
-		if (by->records[x]->seq <= by->records[y]->seq)
-			b->group[y] = x;
-		else
-			b->group[x] = y;
+	uint32_t a = group_of(o, i), b = group_of(o, k);
+	o->turns[sl_max(a, b)].group = (uint32_t)sl_min(a, b);
+}
+
+static uint64_t hash_of(const struct sl_uid *u)
+{
+	uint64_t h = u->len, word;
+	_Static_assert(SL_UID_MAX % sizeof(word) == 0, "read in whole words, zeros behind the end");
+	for (size_t i = 0; i < u->len; i += sizeof(word)) {
+		memcpy(&word, u->s + i, sizeof(word));
+		h = (h ^ word) * MIX;
+		h ^= h >> 32;
+	}
+	return h;
+}
+
+/* The first turn that was looked up with what is alike; its own when there is none. */
+static uint32_t find_alike(const struct order *o, uint32_t turn, uint64_t hash,
+	bool (*is_alike)(const struct order *o, uint32_t i, uint32_t k))
+{
+	uint32_t mask = o->slots_n - 1;
+	for (uint32_t at = (uint32_t)(hash >> 32) & mask;; at = (at + 1) & mask) {
+		uint32_t found = o->slots[at];
+		if (found == 0)
+			o->slots[at] = turn + 1;
+		if (found == 0 || is_alike(o, found - 1, turn))
+			return found == 0 ? turn : found - 1;
+	}
+}
+
+static bool is_same_study(const struct order *o, uint32_t i, uint32_t k)
+{
+	return sl_uid_equal(
+		&record_of(o, i)->study_instance_uid, &record_of(o, k)->study_instance_uid);
+}
+
+static bool is_same_object(const struct order *o, uint32_t i, uint32_t k)
+{
+	return sl_uid_equal(&record_of(o, i)->sop_instance_uid, &record_of(o, k)->sop_instance_uid);
+}
+
+static bool is_same_patient(const struct order *o, uint32_t i, uint32_t k)
+{
+	return o->turns[i].patient == o->turns[k].patient;
+}
+
+static void empty_slots(const struct order *o)
+{
+	memset(o->slots, 0, o->slots_n * sizeof(*o->slots));
+}
+
+static bool says_same_patient(const struct order *o, uint32_t i, uint32_t k)
+{
+	return sl_index_lmdb_says_same(record_of(o, i), record_of(o, k), SL_LEVEL_PATIENT);
+}
+
+static void join_studies(const struct order *o)
+{
+	empty_slots(o);
+	for (uint32_t i = 0; i < o->n; i++) {
+		uint64_t hash = hash_of(&record_of(o, i)->study_instance_uid);
+		uint32_t first = find_alike(o, i, hash, is_same_study);
+		o->turns[i].group = first;
+		if (first != i && !o->turns[first].is_mixed)
+			o->turns[first].is_mixed = !says_same_patient(o, first, i);
+	}
+}
+
+static void join_objects(const struct order *o)
+{
+	empty_slots(o);
+	for (uint32_t i = 0; i < o->n; i++) {
+		uint64_t hash = hash_of(&record_of(o, i)->sop_instance_uid);
+		join(o, i, find_alike(o, i, hash, is_same_object));
 	}
 }
 
@@ -137,25 +185,56 @@ static enum sl_status patient_of(
 	return SL_OK;
 }
 
+/* Joins the studies of a patient, if any two of their records differ in what they say of him. */
+static enum sl_status join_patients(struct sl_index_txn *t, const struct order *o)
+{
+	struct sl_index_lmdb_turn *turns = o->turns;
+	enum sl_status st = SL_OK;
+	empty_slots(o);
+	for (uint32_t i = 0; i < o->n && st == SL_OK; i++) {
+		if (turns[i].group != i)
+			continue;
+		st = patient_of(t, record_of(o, i), &turns[i].patient);
+		if (st != SL_OK || turns[i].patient == 0)
+			continue;
+		uint32_t first = find_alike(o, i, turns[i].patient * MIX, is_same_patient);
+		turns[i].kin = first;
+		turns[first].is_mixed |= turns[i].is_mixed || !says_same_patient(o, first, i);
+	}
+	for (uint32_t i = 0; i < o->n && st == SL_OK; i++)
+		if (turns[turns[i].kin].is_mixed)
+			join(o, i, turns[i].kin);
+	return st;
+}
+
+/* ---- the order --------------------------------------------------------------------------------- */
+
+/* Groups by their first turn, and the turns of each one after the other. */
+static void lay_out(const struct order *o, uint32_t *order)
+{
+	struct sl_index_lmdb_turn *turns = o->turns;
+	uint32_t next = 0;
+	for (uint32_t i = 0; i < o->n; i++)
+		turns[group_of(o, i)].start++; /* how many they are, at first */
+	for (uint32_t i = 0; i < o->n; i++) {
+		uint32_t members = turns[i].start;
+		turns[i].start = next;
+		next += members;
+	}
+	for (uint32_t i = 0; i < o->n; i++)
+		order[turns[group_of(o, i)].start++] = turns[i].record;
+}
+
 enum sl_status sl_index_lmdb_order(struct sl_index_txn *t, struct sl_index_lmdb_batch *b, size_t n,
 	const struct sl_record *const *records)
 {
-	struct order_by by = {records, b->patient_id, NULL, by_study};
-	enum sl_status st = SL_OK;
-	for (uint32_t i = 0; i < n; i++)
-		b->order[i] = b->group[i] = i;
-	join_alike(b, n, &by);
-	for (uint32_t i = 0; i < n && st == SL_OK; i++)
-		if (group_of(b->group, i) == i)
-			st = patient_of(t, records[i], &b->patient_id[i]);
-	for (uint32_t i = 0; i < n; i++)
-		b->patient_id[i] = b->patient_id[group_of(b->group, i)];
-	by.compare = by_patient;
-	join_alike(b, n, &by);
-	by.compare = by_instance;
-	join_alike(b, n, &by);
-	for (uint32_t i = 0; i < n; i++)
-		b->group[i] = group_of(b->group, i);
-	sort_by(b->order, n, &(struct order_by){records, NULL, b->group, by_group});
+	struct order o = {b->turns, (uint32_t)n, 2, b->slots, records};
+	while (o.slots_n < 2 * n)
+		o.slots_n *= 2;
+	give_turns(&o);
+	join_studies(&o);
+	enum sl_status st = n > 1 ? join_patients(t, &o) : SL_OK;
+	join_objects(&o);
+	lay_out(&o, b->order);
 	return st;
 }

@@ -53,12 +53,28 @@ enum sl_index_lmdb_tree {
 	SL_TREE_N
 };
 
+/* A record of a batch by its turn: the first to arrive has turn 0. What is said of a group or a study is
+ * kept with its first turn. */
+struct sl_index_lmdb_turn {
+	uint32_t record;  /* its index in the batch */
+	uint32_t group;   /* an earlier turn of those that are put together, or its own */
+	uint32_t start;   /* of a group: where it begins in the order of putting */
+	uint32_t kin;     /* of a study: the first study of its patient */
+	bool is_mixed;    /* of a study: not all that is said of its patient is the same */
+	uint64_t patient; /* of a study: what stands for its patient; 0: nobody else's */
+};
+
 /* What one batch works on; allocated at open, lives between begin and end of a put. */
 struct sl_index_lmdb_batch {
-	uint32_t *order, *group; /* indices of records, in the order in which they are put; of each, the
-				  * first of those that may share rows with it; batch_max of them */
-	uint64_t *patient_id;    /* of each, what stands for its study's patient; likewise */
-	bool has_study, has_series;                             /* the rows below are loaded... */
+	uint32_t *
+		order; /* indices of records, in the order in which they are put; batch_max of them */
+	struct sl_index_lmdb_turn *turns; /* likewise */
+	uint32_t *slots;                  /* for finding what is alike: four times as many */
+	MDB_cursor *by_uid,
+		*by_place; /* of SL_TREE_UID and SL_TREE_INSTANCE: where the last row went in */
+	const struct sl_record *said; /* merged into the loaded rows last, or NULL... */
+	uint32_t said_conflicts;      /* ...with these conflicts */
+	bool has_study, has_series;   /* the rows below are loaded... */
 	bool is_patient_dirty, is_study_dirty, is_series_dirty; /* ...and differ from the tree's */
 	uint64_t study_no, series_no;
 	bool is_new[SL_LEVEL_INSTANCE];      /* by level: values came in that may have keys */
@@ -172,6 +188,10 @@ SL_MUST enum sl_status sl_index_lmdb_get(struct sl_index_txn *t, enum sl_index_l
 	const struct sl_wbuf *key, struct sl_cur *value);
 SL_MUST enum sl_status sl_index_lmdb_put(struct sl_index_txn *t, enum sl_index_lmdb_tree tree,
 	const struct sl_wbuf *key, const struct sl_wbuf *value);
+/* Puts a new row near the cursor's: the tree is walked only where the last key's page is left.
+ * SL_E_EXISTS, without a diag, when there is a row of that key, which stays as it is. */
+SL_MUST enum sl_status sl_index_lmdb_put_near(struct sl_index_txn *t, MDB_cursor *cursor,
+	const struct sl_wbuf *key, const struct sl_wbuf *value);
 SL_MUST enum sl_status sl_index_lmdb_del(
 	struct sl_index_txn *t, enum sl_index_lmdb_tree tree, const struct sl_wbuf *key);
 
@@ -222,6 +242,10 @@ void sl_index_lmdb_patient_key(struct sl_wbuf *w, const struct sl_record *r, uin
  * them: only a value of a level that has a UID can disagree. */
 SL_MUST enum sl_status sl_index_lmdb_merge(struct sl_index_txn *t, struct sl_index_lmdb_batch *b,
 	const struct sl_record *r, uint32_t *conflicts);
+
+/* True when both say the same, byte for byte, of everything from the patient down to `lowest`. */
+bool sl_index_lmdb_says_same(
+	const struct sl_record *a, const struct sl_record *b, enum sl_attr_level lowest);
 
 /* ---- index_lmdb_order.c: fills b->order for n records */
 SL_MUST enum sl_status sl_index_lmdb_order(struct sl_index_txn *t, struct sl_index_lmdb_batch *b,

@@ -30,6 +30,14 @@ enum sl_status sl_index_lmdb_put(struct sl_index_txn *t, enum sl_index_lmdb_tree
 		mdb_put(t->txn, t->ix->tree[tree], &k, &v, 0), "lmdb/put", t->diag);
 }
 
+enum sl_status sl_index_lmdb_put_near(struct sl_index_txn *t, MDB_cursor *cursor,
+	const struct sl_wbuf *key, const struct sl_wbuf *value)
+{
+	MDB_val k = val_of(key), v = val_of(value);
+	int rc = mdb_cursor_put(cursor, &k, &v, MDB_NOOVERWRITE);
+	return rc == MDB_KEYEXIST ? SL_E_EXISTS : sl_index_lmdb_error(rc, "lmdb/put", t->diag);
+}
+
 enum sl_status sl_index_lmdb_put_key(struct sl_index_txn *t, const struct sl_wbuf *key)
 {
 	MDB_val k = val_of(key), nothing = {0, NULL};

@@ -1,9 +1,10 @@
 /* Batches of records: one transaction, rows of a study touched once.
  *
  * Happy path: records are put in order (index_lmdb_order.c), so that first values are those that came first, and so that the
- * rows of a study and of a series are mostly read once and written once. Then per record: one get (is
- * the UID there?), two puts (place, row). Another version of a UID moves what is current, if it is
- * ahead (index_lmdb_version.c).
+ * rows of a study and of a series are mostly read once and written once. Then per record two puts, each
+ * beside the one before it: of the UID's place, which finds out whether the UID is there already, and of the row.
+ * Where it is there, or the study or series is new, the versions are compared first. Another version of a
+ * UID moves what is current, if it is ahead (index_lmdb_version.c).
  * What the records say of patient, study and series is merged in index_lmdb_merge.c.
  * Failure: anything but a conflict or a plain name that is taken aborts the whole batch.
  * SPDX-License-Identifier: Apache-2.0 */
@@ -21,6 +22,7 @@ static enum sl_status leave_series(struct sl_index_txn *t, struct sl_index_lmdb_
 		st = sl_index_lmdb_keys_of_series(
 			&keys, b->study_no, b->series_no, &b->study, &b->series);
 	b->has_series = b->is_series_dirty = b->is_new[SL_LEVEL_SERIES] = false;
+	b->said = NULL;
 	return st;
 }
 
@@ -185,22 +187,27 @@ static enum sl_status word_number(
 	return sl_index_lmdb_put_word(t, word->s, word->len, no);
 }
 
-static enum sl_status put_instance(struct sl_index_txn *t, struct sl_index_lmdb_batch *b,
-	const struct sl_record *r, bool is_current)
+/* The words' numbers, which the last record most often had too. */
+static enum sl_status put_words(
+	struct sl_index_txn *t, struct sl_index_lmdb_batch *b, const struct sl_record *r)
 {
-	struct sl_index_row_place place = {b->study_no, b->series_no, b->series.next_ordinal++};
-	uint8_t ub[SL_LMDB_KEY_UID_MAX + SL_LMDB_KEY_UINT_MAX], pb[3 * SL_LMDB_KEY_UINT_MAX],
-		rb[SL_INDEX_ROW_MAX];
-	struct sl_wbuf uid = sl_wbuf_of(ub, sizeof(ub)), at = sl_wbuf_of(pb, sizeof(pb));
+	enum sl_status st = word_number(t, &r->sop_class_uid, &b->sop_class, &b->sop_class_no);
+	return st != SL_OK ? st
+			   : word_number(t, &r->transfer_syntax_uid, &b->transfer_syntax,
+				     &b->transfer_syntax_no);
+}
+
+/* The row at the series' next ordinal, `at`, which is used up by it. */
+static enum sl_status put_row(struct sl_index_txn *t, struct sl_index_lmdb_batch *b,
+	const struct sl_record *r, const struct sl_wbuf *at, bool is_current)
+{
+	uint8_t rb[SL_INDEX_ROW_MAX];
 	struct sl_wbuf w = sl_wbuf_of(rb, sizeof(rb));
 	size_t number_n, frames_n;
 	const char *number = sl_record_get(r, SL_ATTR_INSTANCE_NUMBER, &number_n);
 	const char *frames = sl_record_get(r, SL_ATTR_NUMBER_OF_FRAMES, &frames_n);
 	int64_t frames_v = sl_index_row_integer(frames, frames_n, 0);
-	enum sl_status st = word_number(t, &r->sop_class_uid, &b->sop_class, &b->sop_class_no);
-	if (st == SL_OK)
-		st = word_number(
-			t, &r->transfer_syntax_uid, &b->transfer_syntax, &b->transfer_syntax_no);
+	enum sl_status st = put_words(t, b, r);
 	if (st != SL_OK)
 		return st;
 	struct sl_index_row_instance row = {
@@ -215,16 +222,62 @@ static enum sl_status put_instance(struct sl_index_txn *t, struct sl_index_lmdb_
 		.is_behind = !is_current,
 		.uid = r->sop_instance_uid,
 	};
-	if (is_current)
-		sl_lmdb_key_put_uid(&uid, row.uid.s, row.uid.len);
-	else
-		sl_index_lmdb_key_version(&uid, &row.uid, row.seq);
-	sl_index_row_put_place(&at, &place);
 	sl_index_row_put_instance(&w, &row, &b->series.uid);
-	st = sl_index_lmdb_put(t, SL_TREE_INSTANCE, &at, &w);
-	if (st != SL_OK)
-		return st;
-	return sl_index_lmdb_put(t, is_current ? SL_TREE_UID : SL_TREE_VERSION, &uid, &at);
+	b->series.next_ordinal++;
+	st = sl_index_lmdb_put_near(t, b->by_place, at, &w);
+	return st == SL_E_EXISTS ? sl_index_lmdb_corrupt("index/instance", t->diag) : st;
+}
+
+static void count_record(struct sl_index_txn *t, struct sl_index_lmdb_batch *b,
+	const struct sl_record *r, bool is_current)
+{
+	count_in(&b->series.counts, r, is_current);
+	count_in(&b->study.counts, r, is_current);
+	b->is_series_dirty = b->is_study_dirty = true;
+	t->state.usage.instances += is_current;
+	t->state.usage.versions++;
+	t->state.usage.bytes += r->file_len;
+}
+
+static void next_place(const struct sl_index_lmdb_batch *b, struct sl_wbuf *at)
+{
+	const struct sl_index_row_place place = {b->study_no, b->series_no, b->series.next_ordinal};
+	sl_index_row_put_place(at, &place);
+}
+
+/* A UID that the index does not have, in the series that is loaded. SL_E_EXISTS: it has it, nothing was put. */
+static enum sl_status put_new(
+	struct sl_index_txn *t, struct sl_index_lmdb_batch *b, const struct sl_record *r)
+{
+	uint8_t ub[SL_LMDB_KEY_UID_MAX], pb[3 * SL_LMDB_KEY_UINT_MAX];
+	struct sl_wbuf uid = sl_wbuf_of(ub, sizeof(ub)), at = sl_wbuf_of(pb, sizeof(pb));
+	sl_lmdb_key_put_uid(&uid, r->sop_instance_uid.s, r->sop_instance_uid.len);
+	next_place(b, &at);
+	enum sl_status st = sl_index_lmdb_put_near(t, b->by_uid, &uid, &at);
+	if (st == SL_OK)
+		st = put_row(t, b, r, &at, true);
+	if (st == SL_OK)
+		count_record(t, b, r, true);
+	return st;
+}
+
+/* A version of a UID that the index has: its row, and the entry that leads to it. */
+static enum sl_status put_version(struct sl_index_txn *t, struct sl_index_lmdb_batch *b,
+	const struct sl_record *r, bool is_current)
+{
+	uint8_t ub[SL_LMDB_KEY_UID_MAX + SL_LMDB_KEY_UINT_MAX], pb[3 * SL_LMDB_KEY_UINT_MAX];
+	struct sl_wbuf uid = sl_wbuf_of(ub, sizeof(ub)), at = sl_wbuf_of(pb, sizeof(pb));
+	if (is_current)
+		sl_lmdb_key_put_uid(&uid, r->sop_instance_uid.s, r->sop_instance_uid.len);
+	else
+		sl_index_lmdb_key_version(&uid, &r->sop_instance_uid, r->seq);
+	next_place(b, &at);
+	enum sl_status st = put_row(t, b, r, &at, is_current);
+	if (st == SL_OK)
+		st = sl_index_lmdb_put(t, is_current ? SL_TREE_UID : SL_TREE_VERSION, &uid, &at);
+	if (st == SL_OK)
+		count_record(t, b, r, is_current);
+	return st;
 }
 
 /* What the index holds under a record's UID. */
@@ -277,35 +330,40 @@ static enum sl_status add_version(struct sl_index_txn *t, struct sl_index_lmdb_b
 	const struct sl_record *r, const struct present *p)
 {
 	const struct sl_index_lmdb_version own = {.seq = r->seq, .flags = r->flags};
-	bool is_first = p->status == SL_E_NOTFOUND;
-	bool is_current = is_first || sl_index_lmdb_is_ahead(&own, &p->current);
 	enum sl_status st = SL_OK;
-	if (is_current && !is_first)
+	if (p->status == SL_E_NOTFOUND) {
+		st = put_new(t, b, r);
+		return st == SL_E_EXISTS ? sl_index_lmdb_corrupt("index/uid", t->diag) : st;
+	}
+	bool is_current = sl_index_lmdb_is_ahead(&own, &p->current);
+	if (is_current)
 		st = sl_index_lmdb_set_current(t, b, &r->sop_instance_uid, &p->current, false);
-	if (st == SL_OK)
-		st = put_instance(t, b, r, is_current);
-	if (st != SL_OK)
-		return st;
-	count_in(&b->series.counts, r, is_current);
-	count_in(&b->study.counts, r, is_current);
-	b->is_series_dirty = b->is_study_dirty = true;
-	t->state.usage.instances += is_current;
-	t->state.usage.versions++;
-	t->state.usage.bytes += r->file_len;
-	return SL_OK;
+	return st == SL_OK ? put_version(t, b, r, is_current) : st;
+}
+
+static bool is_loaded(const struct sl_index_lmdb_batch *b, const struct sl_record *r)
+{
+	return b->has_series && sl_uid_equal(&b->series.uid, &r->series_instance_uid) &&
+	       sl_uid_equal(&b->study.uid, &r->study_instance_uid);
 }
 
 static enum sl_status put_record(struct sl_index_txn *t, struct sl_index_lmdb_batch *b,
 	const struct sl_record *r, struct sl_index_result *result)
 {
 	struct present present;
+	enum sl_status st = SL_E_EXISTS;
 	sl_assert(r->sop_instance_uid.len > 0 && r->seq > 0);
 	t->state.next_seq = sl_max64(t->state.next_seq, r->seq + 1);
-	enum sl_status st = compare_present(t, r, &present);
-	*result = (struct sl_index_result){present.status, 0};
+	*result = (struct sl_index_result){SL_OK, 0};
+	if (is_loaded(b, r))
+		st = put_new(t, b, r);
+	if (st != SL_E_EXISTS)
+		return st == SL_OK ? sl_index_lmdb_merge(t, b, r, &result->conflicts) : st;
+	st = compare_present(t, r, &present);
+	if (st == SL_OK && (present.status == SL_OK || present.status == SL_E_EXISTS))
+		result->status = present.status;
 	if (st != SL_OK || present.status == SL_OK || present.status == SL_E_EXISTS)
 		return st;
-	result->status = SL_OK;
 	st = enter_study(t, b, r);
 	if (st == SL_OK)
 		st = enter_series(t, b, r);
@@ -337,6 +395,24 @@ static enum sl_status check_room_left(struct sl_index_txn *t)
 	return sl_index_lmdb_error(MDB_MAP_FULL, "index/room", t->diag);
 }
 
+/* Nothing is loaded, and numbers given in a transaction that was aborted were not given. The cursors go
+ * with the transaction. */
+static enum sl_status start_batch(struct sl_index_txn *t, struct sl_index_lmdb_batch *b)
+{
+	b->has_study = b->has_series = false;
+	b->is_patient_dirty = b->is_study_dirty = b->is_series_dirty = false;
+	memset(b->is_new, 0, sizeof(b->is_new));
+	b->is_date_late = false;
+	b->said = NULL;
+	b->sop_class = b->transfer_syntax = (struct sl_uid){0};
+	b->sop_class_no = b->transfer_syntax_no = b->charset_no = 0;
+	b->charset_len = 0;
+	int rc = mdb_cursor_open(t->txn, t->ix->tree[SL_TREE_UID], &b->by_uid);
+	if (rc == 0)
+		rc = mdb_cursor_open(t->txn, t->ix->tree[SL_TREE_INSTANCE], &b->by_place);
+	return sl_index_lmdb_error(rc, "lmdb/cursor", t->diag);
+}
+
 enum sl_status sl_index_lmdb_put_batch(struct sl_index *base,
 	const struct sl_record *const *records, size_t n, struct sl_index_result *results,
 	struct sl_diag *diag)
@@ -351,14 +427,8 @@ enum sl_status sl_index_lmdb_put_batch(struct sl_index *base,
 	if (st != SL_OK)
 		return st;
 	st = sl_index_lmdb_order(&t, b, n, records);
-	b->has_study = b->has_series = false;
-	b->is_patient_dirty = b->is_study_dirty = b->is_series_dirty = false;
-	memset(b->is_new, 0, sizeof(b->is_new));
-	b->is_date_late = false;
-	/* Numbers given in a transaction that was aborted were not given. */
-	b->sop_class = b->transfer_syntax = (struct sl_uid){0};
-	b->sop_class_no = b->transfer_syntax_no = b->charset_no = 0;
-	b->charset_len = 0;
+	if (st == SL_OK)
+		st = start_batch(&t, b);
 	for (size_t i = 0; i < n && st == SL_OK; i++)
 		st = put_record(&t, b, records[b->order[i]], &results[b->order[i]]);
 	if (st == SL_OK)

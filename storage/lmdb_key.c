@@ -72,16 +72,49 @@ static void put_nibble(struct nibbles *nb, unsigned v)
 	nb->half = !nb->half;
 }
 
+/* Of a digit, dot or hyphen its half byte; 0 of another character. */
+static unsigned half_of(char ch)
+{
+	static const uint8_t halves[256] = {
+		['-'] = NIB_HYPHEN,
+		['.'] = NIB_DOT,
+		['0'] = NIB_DIGIT,
+		['1'] = NIB_DIGIT + 1,
+		['2'] = NIB_DIGIT + 2,
+		['3'] = NIB_DIGIT + 3,
+		['4'] = NIB_DIGIT + 4,
+		['5'] = NIB_DIGIT + 5,
+		['6'] = NIB_DIGIT + 6,
+		['7'] = NIB_DIGIT + 7,
+		['8'] = NIB_DIGIT + 8,
+		['9'] = NIB_DIGIT + 9,
+	};
+	return halves[(uint8_t)ch];
+}
+
+/* Two to a byte, up to the first letter or to the last but one that has no other half: how many. */
+static size_t put_pairs(struct sl_wbuf *w, const char *chars, size_t n)
+{
+	size_t i = 0;
+	if (w->bad || n / 2 > w->cap - w->len)
+		return 0;
+	for (uint8_t *to = w->base + w->len; i + 2 <= n; i += 2) {
+		unsigned first = half_of(chars[i]), second = half_of(chars[i + 1]);
+		if (first == 0 || second == 0)
+			break;
+		*to++ = (uint8_t)(first << 4 | second);
+	}
+	w->len += i / 2;
+	return i;
+}
+
 static void put_chars(struct nibbles *nb, const char *chars, size_t n)
 {
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = put_pairs(nb->w, chars, n); i < n; i++) {
 		char ch = chars[i];
-		if (ch >= '0' && ch <= '9') {
-			put_nibble(nb, NIB_DIGIT + (unsigned)(ch - '0'));
-		} else if (ch == '.') {
-			put_nibble(nb, NIB_DOT);
-		} else if (ch == '-') {
-			put_nibble(nb, NIB_HYPHEN);
+		unsigned half = half_of(ch);
+		if (half != 0) {
+			put_nibble(nb, half);
 		} else {
 			bool is_capital = ch >= 'A' && ch <= 'Z';
 			sl_assert(is_capital || (ch >= 'a' && ch <= 'z'));

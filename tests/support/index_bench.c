@@ -476,7 +476,7 @@ int main(int argc, char **argv)
 	pthread_mutex_init(&b->lock, NULL);
 	pthread_cond_init(&b->news, NULL);
 	const struct sl_index_lmdb_options options = {.path = b->folder,
-		.map_size = 64 * SL_GIB,
+		.map_size = SL_GIB + b->total * SL_KIB, /* valgrind cannot reserve what a node does */
 		.readers = 4,
 		.batch_max = (uint32_t)b->batch,
 		.create = true};
