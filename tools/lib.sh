@@ -31,6 +31,12 @@ sl_needs() {
 		test  strace              command -v strace
 		test  binutils            command -v nm
 		test  lmdb-utils          command -v mdb_stat
+		fuzz  clang               command -v clang++
+		fuzz  libclang-rt-dev     echo 'int LLVMFuzzerTestOneInput(char *b, long n) { return b == 0 && n; }' | clang -x c -fsanitize=fuzzer,address -o /dev/null -
+		cover clang               command -v clang++
+		cover libclang-rt-dev     echo 'int main(void) { return 0; }' | clang -x c -fprofile-instr-generate -o /dev/null -
+		cover llvm                command -v llvm-cov && command -v llvm-profdata
+		afl   afl++               command -v afl-clang-fast && command -v afl-fuzz
 		valgrind valgrind         command -v valgrind
 	TABLE
 }

@@ -38,22 +38,45 @@ static void texts(const char *s, size_t n)
 	sl_assert(once.len <= SL_INDEX_KEY_MODALITY);
 }
 
+static void meet(const struct sl_index_term *term, const char *s, size_t n)
+{
+	struct sl_uid uid;
+	unsigned field = term->cond->field;
+	if (field == SL_FIELD_ARRIVAL) {
+		(void)sl_index_term_meets_arrival(term, n);
+	} else if (field >= SL_ATTR_N) {
+		if (sl_uid_parse(&uid, s, n) == SL_OK)
+			(void)sl_index_term_meets_uid(term, &uid);
+	} else {
+		(void)sl_index_term_meets(term, s, n);
+		(void)sl_index_term_meets_number(term, (int64_t)n - 5, n == 0);
+	}
+}
+
 /* A condition of any bytes against a value of any bytes: an answer, whatever it is. */
 static void match(const char *s, size_t n)
 {
 	static struct sl_index_terms terms;
+	struct sl_diag why = {0};
+	struct sl_uid uid;
 	size_t half = n / 2;
 	if (n < 2)
 		return;
-	const struct sl_index_cond c = {.field = (uint8_t)s[0] % SL_ATTR_N,
-		.match = (enum sl_index_match)((uint8_t)s[1] % 4),
+	const struct sl_index_cond c = {.field = (uint8_t)s[0] % SL_FIELD_N,
+		.match = (enum sl_index_match)((uint8_t)s[1] % (SL_MATCH_UIDS + 1)),
+		.as_is = ((uint8_t)s[1] & 0x80) != 0,
 		.text = s + 2,
 		.n = half > 2 ? half - 2 : 0,
 		.to = s + half,
-		.to_n = n - half};
+		.to_n = n - half,
+		.from_seq = (uint8_t)s[1] & 7,
+		.uids = &uid,
+		.uids_n = sl_uid_parse(&uid, s + half, n - half) == SL_OK};
 	const struct sl_index_query q = {&c, 1};
-	if (sl_index_terms_make(&terms, &q, NULL) == SL_OK)
-		(void)sl_index_term_meets(&terms.term[0], s + half, n - half);
+	if (sl_index_terms_make(&terms, &q, &why) == SL_OK)
+		meet(&terms.term[0], s + half, n - half);
+	else
+		sl_assert(why.text[0] != '\0');
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)

@@ -29,7 +29,8 @@ static void instance(struct sl_cur in)
 	uint8_t bytes[SL_INDEX_ROW_MAX];
 	uint64_t seq;
 	uint32_t flags;
-	struct sl_cur head = sl_cur_sub(&in, sl_min(sl_cur_u8(&in), sl_cur_left(&in)));
+	size_t head_len = sl_cur_u8(&in);
+	struct sl_cur head = sl_cur_sub(&in, sl_min(head_len, sl_cur_left(&in)));
 	sl_lmdb_key_uid(&head, &series);
 	if (head.bad || sl_index_row_instance(in, &series, &row) != SL_OK)
 		return;

@@ -20,7 +20,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 		slice.is_command = (flags & 1) != 0;
 		slice.is_last = (flags & 2) != 0;
 		slice.fragment_end = is_begin = (flags & 4) != 0;
-		slice.len = (uint32_t)sl_min(sl_cur_u8(&in), sl_cur_left(&in));
+		slice.len = sl_cur_u8(&in);
+		slice.len = (uint32_t)sl_min(slice.len, sl_cur_left(&in));
 		slice.p = sl_cur_take(&in, slice.len);
 		struct sl_msg_ev ev = {0};
 		enum sl_status st = sl_msg_next(&msg, &slice, &ev);

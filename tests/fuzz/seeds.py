@@ -1,12 +1,15 @@
-"""Writes starting inputs for the fuzzers: seeds.py FOLDER makes a folder in FOLDER for each.
+"""Writes starting inputs for the fuzz targets: seeds.py FOLDER makes a folder in FOLDER for each.
 
-Then: build-fuzz/fuzz/fuzz_cmd -max_total_time=60 FOLDER/fuzz_cmd
+By hand and from the DICOM files of the corpus (../shared/corpus, $SLUICE_CORPUS). tools/fuzz calls it.
 SPDX-License-Identifier: Apache-2.0
 """
 import os
+import re
 import struct
 import sys
 from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[2]
 
 
 def element(number, value):
@@ -19,6 +22,7 @@ def us(number, value):
 
 
 def command(*elements):
+    """A command set with its group length."""
     body = b"".join(elements)
     return element(0, struct.pack("<I", len(body))) + body
 
@@ -55,7 +59,6 @@ PART10 = bytes(128) + b"DICM" + b"".join([
     meta(0x03, b"UI", b"1.2.4"), meta(0x10, b"UI", b"1.2.840.10008.1.2"),
     meta(0x12, b"UI", b"1.9"), meta(0x16, b"AE", b"OTHER"), meta(0x100, b"UI", b"1.8"),
     meta(0x102, b"OB", bytes(64))]) + b"\x08\0\x05\0CS\0\0"
-
 
 
 def item(kind, value):
@@ -105,37 +108,137 @@ SEEDS = {
 }
 
 
-def data_set(part10):
-    """The data set of a Part 10 file of the corpus, as fuzz_elem.c reads it; None for others."""
+# ---- the corpus, if it is there ----
+
+def small_files(below):
+    """(path, bytes) of the files of less than so many bytes, smallest first."""
+    root = Path(os.environ.get("SLUICE_CORPUS", TOP.parent / "shared" / "corpus"))
+    found = [f for f in root.rglob("*") if f.is_file() and 132 < f.stat().st_size < below]
+    for f in sorted(found, key=lambda f: (f.stat().st_size, f)):
+        yield f, f.read_bytes()
+
+
+def meta_of(part10):
+    """Where the data set begins, and the values of group 0002; None for what is not Part 10."""
     if part10[128:132] != b"DICM":
         return None
-    at, syntax = 132, b""
+    at, values = 132, {}
     while part10[at:at + 2] == b"\2\0":
         is_long = part10[at + 4:at + 6] in (b"OB", b"UN")
         head = 12 if is_long else 8
         size = int.from_bytes(part10[at + head - (4 if is_long else 2):at + head], "little")
-        if part10[at + 2:at + 4] == b"\x10\0":
-            syntax = part10[at + 8:at + 8 + size].rstrip(b"\0 ")
+        values[part10[at + 2] | part10[at + 3] << 8] = part10[at + head:at + head + size].rstrip(b"\0 ")
         at += head + size
+    return at, values
+
+
+def data_set(part10):
+    """A data set as fuzz_elem.c reads it."""
+    found = meta_of(part10)
+    if not found:
+        return None
+    at, values = found
     kind = {b"1.2.840.10008.1.2": 0, b"1.2.840.10008.1.2.2": 3,
-            b"1.2.840.10008.1.2.1.99": 5}.get(syntax, 1)
+            b"1.2.840.10008.1.2.1.99": 5}.get(values.get(0x10), 1)
     return bytes([kind, at & 0xFF]) + part10[at:]
 
 
-def corpus():
-    """The small data sets of the corpus, if it is there."""
-    default = Path(__file__).resolve().parents[3] / "shared" / "corpus"
-    root = Path(os.environ.get("SLUICE_CORPUS", default))
-    small = (f for f in sorted(root.rglob("*")) if f.is_file() and 132 < f.stat().st_size < 12000)
-    return [seed for seed in (data_set(f.read_bytes()) for f in small) if seed]
+def text_values():
+    """Person names of the corpus with their character sets, as fuzz_text.c reads them."""
+    for _, part10 in small_files(12000):
+        sets = re.search(rb"\x08\0\x05\0CS(..)", part10, re.DOTALL)
+        name = re.search(rb"\x10\0\x10\0PN(..)", part10, re.DOTALL)
+        if sets and name:
+            values = [part10[m.end():m.end() + int.from_bytes(m[1], "little")] for m in (sets, name)]
+            yield b"\1" + b"\n".join(values)
 
 
-SEEDS["fuzz_elem"] = corpus()
+# ---- dialogues: two bytes of choices, then all that a peer sends ----
+
+CT = b"1.2.840.10008.5.1.4.1.1.2"
+SYNTAXES = [b"1.2.840.10008.1.2", b"1.2.840.10008.1.2.1", b"1.2.840.10008.1.2.1.99", b"1.2.840.10008.1.2.2"]
+
+
+def pcontext(number, abstract, transfers):
+    body = item(0x30, abstract) + b"".join(item(0x40, uid) for uid in transfers)
+    return item(0x20, bytes([number, 0, 0, 0]) + body)
+
+
+def request(*contexts, user=b"", title=b"SLUICE"):
+    """An A-ASSOCIATE-RQ."""
+    head = b"\0\1\0\0" + title.ljust(16) + b"FUZZ".ljust(16) + bytes(32)
+    user = item(0x50, item(0x51, struct.pack(">I", 4096)) + item(0x52, b"1.2.3") + user)
+    return pdu(1, head + item(0x10, b"1.2.840.10008.3.1.1.1") + b"".join(contexts) + user)
+
+
+def pdata(number, control, value):
+    return pdu(4, struct.pack(">IBB", len(value) + 2, number, control) + value)
+
+
+def store(number, message, uid, value, step=16000, cls=CT):
+    """A C-STORE-RQ and its data set in fragments."""
+    out = pdata(number, 3, command(
+        element(0x0002, cls), us(0x0100, 1), us(0x0110, message), us(0x0700, 0), us(0x0800, 0), element(0x1000, uid)))
+    for at in range(0, len(value), step):
+        out += pdata(number, 2 if at + step >= len(value) else 0, value[at:at + step])
+    return out
+
+
+def echo(number, message):
+    return pdata(number, 3, command(
+        element(0x0002, b"1.2.840.10008.1.1"), us(0x0100, 0x30), us(0x0110, message), us(0x0800, 0x0101)))
+
+
+def explicit(group, number, vr, value):
+    value += (b"\0" if vr == b"UI" else b" ") * (len(value) & 1)
+    return struct.pack("<HH", group, number) + vr + struct.pack("<H", len(value)) + value
+
+
+def ct_slice(uid, pixels=200, name=b"A^B", study=b"1.2.4"):
+    return b"".join([
+        explicit(8, 5, b"CS", b"ISO_IR 100"), explicit(8, 0x16, b"UI", CT), explicit(8, 0x18, b"UI", uid),
+        explicit(8, 0x20, b"DA", b"20200102"), explicit(8, 0x50, b"SH", b"ACC1"), explicit(8, 0x60, b"CS", b"CT"),
+        explicit(0x10, 0x10, b"PN", name), explicit(0x10, 0x20, b"LO", b"P1"), explicit(0x20, 0xD, b"UI", study),
+        explicit(0x20, 0xE, b"UI", study + b".5"), b"\xe0\x7f\x10\0OW\0\0" + struct.pack("<I", pixels), bytes(pixels)])
+
+
+RELEASE = pdu(5, bytes(4))
+BASE = request(pcontext(1, CT, SYNTAXES[1:2]), pcontext(3, b"1.2.840.10008.1.1", SYNTAXES[:2]))
+WINDOW = request(pcontext(1, CT, SYNTAXES[1:2]), user=item(0x53, b"\0\4\0\1") + item(0x55, b"VERSION") + item(
+    0x54, uid16(CT) + b"\1\0") + item(0x56, uid16(CT) + b"\2\0\0\0\0\0"))
+DIALOGUES = [
+    BASE + echo(3, 1) + RELEASE,
+    BASE + store(1, 1, b"1.2.9.1", ct_slice(b"1.2.9.1")) + RELEASE,
+    BASE + b"".join(store(1, i, b"1.2.9.%d" % i, ct_slice(b"1.2.9.%d" % i), step=64) for i in range(1, 4)) + RELEASE,
+    WINDOW + b"".join(store(1, i, b"1.2.9.%d" % i, ct_slice(b"1.2.9.%d" % i, 6000)) for i in range(1, 4)) + RELEASE,
+    WINDOW + store(1, 1, b"1.2.9.1", ct_slice(b"1.2.9.1")) * 2 + store(1, 3, b"1.2.9.1", ct_slice(b"1.2.9.1", 202)) + RELEASE,
+    BASE + store(1, 1, b"1.2.9.1", ct_slice(b"1.2.9.2")) + store(1, 2, b"1.2.9.3", b"") + echo(3, 3) + RELEASE,
+    BASE + store(1, 1, b"1.2.9.1", ct_slice(b"1.2.9.1"))[:-40] + pdu(7, bytes(4)),
+    BASE + pdata(1, 3, CANCEL) + pdata(1, 3, RSP) + BASE,
+    request(pcontext(1, CT, SYNTAXES[:1]), title=b"NOBODY"), RELEASE, PDATA, FOURS, RQ + PDATA,
+]
+
+
+def corpus_dialogues():
+    """A C-STORE of each small file of the corpus, as its transfer syntax and class are."""
+    for _, part10 in small_files(9000):
+        found = meta_of(part10)
+        if found:
+            at, uids = found
+            cls, uid, syntax = (uids.get(n, b"1.2") for n in (2, 3, 0x10))
+            yield request(pcontext(1, cls, [syntax])) + store(1, 7, uid, part10[at:], 4000, cls) + RELEASE
+
+
+SEEDS["fuzz_dialogue"] = [bytes([i * 37 & 255, 0 if i % 8 else i >> 3 & 3]) + d for i, d in enumerate([*DIALOGUES, *corpus_dialogues()])]
+SEEDS["fuzz_elem"] = [seed for seed in (data_set(part10) for _, part10 in small_files(12000)) if seed]
+SEEDS["fuzz_p10"] += [part10[:1500] for _, part10 in small_files(12000)]
+SEEDS["fuzz_text"] += list(text_values())
+SEEDS["fuzz_conf"] = [f.read_bytes() for f in sorted((TOP / "conf").glob("*.toml"))]
 
 
 def main():
     for name, inputs in SEEDS.items():
-        folder = Path(sys.argv[1]) / name
+        folder = Path(sys.argv[1]) / name.removeprefix("fuzz_")
         folder.mkdir(parents=True, exist_ok=True)
         for i, data in enumerate(inputs):
             (folder / f"seed{i}").write_bytes(data)

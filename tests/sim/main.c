@@ -114,6 +114,13 @@ static uint64_t run(uint64_t seed, struct totals *sum)
 
 /* ---- many ---- */
 
+void sim_end(void)
+{
+	printf("  replay: sim --seed %" PRIu64 " --trace\n", sim_plan.seed);
+	fflush(stdout);
+	_exit(1);
+}
+
 static void run_one(const struct options *o, uint64_t seed, struct totals *sum)
 {
 	uint64_t hash = run(seed, sum);

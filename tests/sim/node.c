@@ -151,6 +151,13 @@ static void open_server(void)
 		sim_fail("the server does not start: %s: %s", d.where, d.text);
 }
 
+bool sim_node_is_idle(void)
+{
+	return node.is_up && sl_server_associations(node.server) == 0 &&
+	       sl_server_pool(node.server).used == 0 &&
+	       sl_slab_pool_stats(&node.server->pools.areas).used == 0;
+}
+
 /* Nothing comes any more: whatever was handed out is back. */
 static void check_idle(void)
 {

@@ -78,8 +78,10 @@ uint64_t sim_trace_hash(void);
 uint64_t sim_steps(void);
 void sim_set_verbose(bool is_verbose);
 
-/* A broken promise: prints it with the seed, and ends the process with 1. */
+/* A broken promise: prints it with the plan, and ends the process. */
 _Noreturn void sim_fail(const char *fmt, ...) SL_PRINTF(1, 2);
+/* What sim_fail() ends with: the program's own (main.c, tests/fuzz/fuzz_dialogue.c). */
+_Noreturn void sim_end(void);
 
 /* ---- threads ---- */
 
@@ -173,6 +175,7 @@ void sim_node_start(void);
 void sim_node_order_stop(void);
 bool sim_node_is_up(void);
 bool sim_node_is_down(void); /* stopped by order */
+bool sim_node_is_idle(void); /* up, without an association and what one holds */
 /* The store has failed, or could not be opened: main.c would leave now. */
 bool sim_node_wants_to_die(void);
 void sim_node_crash(bool is_power_cut);

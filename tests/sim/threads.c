@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "sim/sim.h"
 #include "sim/wraps.h"
@@ -101,9 +100,8 @@ void sim_fail(const char *fmt, ...)
 	va_end(ap);
 	printf("\n");
 	sim_plan_print();
-	printf("  replay: sim --seed %" PRIu64 " --trace\n", sim_plan.seed);
 	fflush(stdout);
-	_exit(1);
+	sim_end();
 }
 
 /* ---- switching ---- */

@@ -1,0 +1,253 @@
+/* A whole dialogue: any bytes of a peer against the node in its simulated machine (tests/sim/sim.h), from
+ * the socket through upper layer, DIMSE, ingest and disk to the index and the response.
+ *
+ * Input: a byte that chooses the machine (schedule, buffers, loops, ...; nothing fails in it), a byte that
+ * says how the peer ends, then what it sends (dialogue.h; dialogue_mutate.c makes new ones).
+ *
+ * What must be true, whatever was sent:
+ *   - a C-STORE is answered with success or a warning only if a message with that ID was sent, and its
+ *     data set, bit for bit, is in a file that a power cut at this moment would leave (PS3.4 B.2.2)
+ *   - the node ends each association, by itself if need be, and then holds no buffer, no receive area,
+ *     no place in a table, no reserved byte (tests/sim/node.c looks), and has allocated nothing
+ *   - nothing is in the archive that was not sent, nothing is left in the spool, index and files agree
+ *   - what the node sends are PDUs and command sets
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cmd.h"
+#include "core/p10.h"
+#include "core/pdu.h"
+#include "sim/peer.h"
+#include "sim/sim.h"
+#include "tests/fuzz/dialogue.h"
+
+#define PATIENCE_NS (200 * 1000 * SIM_MS)
+#define STEPS_MAX   1000000
+#define PDU_MAX     4096 /* longest that the node sends */
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
+
+/* How the peer ends: it waits for the node; or goes without, at once or after a while. */
+enum ending { WAITS, CLOSES, RESETS, CLOSES_LATER };
+
+static struct {
+	const uint8_t *stream;
+	size_t n;
+	enum ending ending;
+	int conn;
+	bool is_over;
+	struct dialogue said;
+	uint8_t pdu[PDU_MAX], command[PDU_MAX]; /* that the node is sending */
+	size_t pdu_n, command_n;
+} talk;
+
+/* ---- what the node says ---- */
+
+static bool holds(const struct sim_file *f, const struct dialogue_message *m)
+{
+	struct sl_p10 p10;
+	size_t header_len;
+	if (f->n < m->n || memcmp(f->bytes + f->n - m->n, talk.said.bytes + m->at, m->n) != 0)
+		return false;
+	return sl_p10_decode(f->bytes, f->n, &p10, &header_len) == SL_OK &&
+	       header_len + m->n == f->n && p10.proof.dataset_len == m->n;
+}
+
+struct search {
+	const struct dialogue_message *message;
+	bool is_found;
+};
+
+static void look(void *arg, const struct sim_file *f)
+{
+	struct search *s = arg;
+	s->is_found |= holds(f, s->message);
+}
+
+static void check_kept(uint16_t id, uint16_t status)
+{
+	for (unsigned i = 0; i < talk.said.messages_n; i++) {
+		struct search s = {.message = &talk.said.messages[i]};
+		if (!s.message->is_store || !s.message->is_whole || s.message->id != id)
+			continue;
+		sim_disk_walk(true, look, &s);
+		if (s.is_found)
+			return;
+	}
+	sim_fail("%04X for message %u, of which no data set is durable", status, id);
+}
+
+static void take_response(void)
+{
+	static struct sl_cmd rsp;
+	if (sl_cmd_decode(&rsp, talk.command, talk.command_n, NULL) != SL_OK ||
+		!sl_cmd_has(&rsp, SL_CMD_EL_STATUS))
+		sim_fail("the node sends what is no response");
+	sim_note("answer", rsp.responded_to, rsp.status);
+	if (rsp.field == (SL_CMD_C_STORE_RQ | SL_CMD_RSP_BIT) &&
+		(rsp.status == 0 || rsp.status >> 12 == 0xB))
+		check_kept(rsp.responded_to, rsp.status);
+}
+
+/* One fragment of a command set in each PDU: as much as the peer's Maximum Length allows. */
+static void take_fragment(const uint8_t *pdv, size_t n)
+{
+	if (n < SL_PDU_PDV_HEAD_LEN || (pdv[5] & ~2u) != 1)
+		sim_fail("the node sends what is no fragment of a command set");
+	n -= SL_PDU_PDV_HEAD_LEN;
+	if (n > sizeof(talk.command) - talk.command_n)
+		sim_fail("the node sends a command set without an end");
+	memcpy(talk.command + talk.command_n, pdv + SL_PDU_PDV_HEAD_LEN, n);
+	talk.command_n += n;
+	if ((pdv[5] & 2) == 0)
+		return;
+	take_response();
+	talk.command_n = 0;
+}
+
+static void take_pdu(void)
+{
+	sim_note("told", talk.pdu[0], talk.pdu_n);
+	switch ((enum sl_pdu_type)talk.pdu[0]) {
+	case SL_PDU_PDATA_TF:
+		take_fragment(talk.pdu + SL_PDU_HEAD_LEN, talk.pdu_n - SL_PDU_HEAD_LEN);
+		return;
+	case SL_PDU_ASSOCIATE_AC:
+	case SL_PDU_ASSOCIATE_RJ:
+	case SL_PDU_RELEASE_RP:
+	case SL_PDU_ABORT:
+		return;
+	case SL_PDU_ASSOCIATE_RQ:
+	case SL_PDU_RELEASE_RQ:
+		break;
+	}
+	sim_fail("the node sends a PDU of type %02X", talk.pdu[0]);
+}
+
+void sim_peer_is_told(int conn, const uint8_t *bytes, size_t n)
+{
+	(void)conn;
+	for (size_t i = 0; i < n; i++) {
+		talk.pdu[talk.pdu_n++] = bytes[i];
+		size_t at = 0;
+		if (talk.pdu_n == PDU_MAX)
+			sim_fail("the node sends a PDU of %d bytes and more", PDU_MAX);
+		if (talk.pdu_n < SL_PDU_HEAD_LEN)
+			continue;
+		size_t len = (size_t)talk.pdu[4] << 8 | talk.pdu[5];
+		if (dialogue_pdu(talk.pdu, talk.pdu_n, &at) == SL_PDU_HEAD_LEN + len) {
+			take_pdu();
+			talk.pdu_n = 0;
+		}
+	}
+}
+
+/* ---- the peer ---- */
+
+static void *listener_main(void *arg)
+{
+	(void)arg;
+	while (sim_net_receive(talk.conn, sim_now_ns() + PATIENCE_NS) == SIM_GOT_BYTES)
+		continue;
+	if (sim_net_is_open(talk.conn))
+		sim_fail("the association does not end");
+	talk.is_over = true;
+	return NULL;
+}
+
+static void *peer_main(void *arg)
+{
+	(void)arg;
+	talk.conn = sim_net_connect();
+	sl_assert(talk.conn >= 0);
+	(void)sim_start(listener_main, NULL, false, "listener");
+	(void)sim_net_send(talk.conn, talk.stream, talk.n);
+	if (talk.ending == CLOSES_LATER)
+		sim_sleep(sim_below(100) * SIM_MS);
+	if (talk.ending != WAITS)
+		sim_net_close(talk.conn, talk.ending == RESETS);
+	while (!talk.is_over)
+		sim_sleep(10 * SIM_MS);
+	if (talk.ending == WAITS)
+		sim_net_close(talk.conn, false);
+	return NULL;
+}
+
+/* ---- a run ---- */
+
+/* A machine in which nothing fails. */
+static void make_plan(uint64_t seed)
+{
+	struct sim_plan *p = &sim_plan;
+	sim_plan_make(seed);
+	p->has_faults = p->has_outsider = p->evicts = false;
+	p->eio_den = p->enospc_den = p->crashes = 0;
+	p->disk_blocks = 1u << 20;
+	p->index_capacity = 10000;
+	p->peers = p->associations = 1;
+}
+
+static void step(const char *what)
+{
+	if (!sim_step())
+		sim_fail("deadlock: nobody can run, while %s", what);
+	if (sim_steps() > STEPS_MAX)
+		sim_fail("no end after %d steps, while %s", STEPS_MAX, what);
+}
+
+static void check_file(void *arg, const struct sim_file *f)
+{
+	(void)arg;
+	for (unsigned i = 0; i < talk.said.messages_n; i++) {
+		const struct dialogue_message *m = &talk.said.messages[i];
+		if (m->is_store && m->is_whole && holds(f, m))
+			return;
+	}
+	sim_fail("a file of %zu bytes is kept that holds nothing that was sent", f->n);
+}
+
+static void run(uint64_t seed)
+{
+	sim_threads_reset(seed);
+	make_plan(seed);
+	sim_disk_reset();
+	sim_net_reset();
+	sim_index_reset();
+	sim_oracle_reset();
+	sim_node_reset();
+	sim_node_start();
+	while (!sim_node_is_up())
+		step("the node starts");
+	(void)sim_start(peer_main, NULL, false, "peer");
+	while (!talk.is_over)
+		step("the peer talks");
+	while (!sim_node_is_idle())
+		step("the association, which is over, gives back what it holds");
+	sim_node_order_stop();
+	while (!sim_node_is_down())
+		step("the node stops");
+	sim_oracle_check_files();
+	sim_disk_walk(true, check_file, NULL);
+}
+
+/* So that the input is kept. */
+void sim_end(void)
+{
+	__builtin_trap();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
+{
+	if (n <= DIALOGUE_HEAD || n > DIALOGUE_INPUT)
+		return 0;
+	talk.stream = bytes + DIALOGUE_HEAD;
+	talk.n = n - DIALOGUE_HEAD;
+	talk.ending = (enum ending)(bytes[1] & 3);
+	talk.pdu_n = talk.command_n = 0;
+	talk.is_over = false;
+	dialogue_read(&talk.said, talk.stream, talk.n);
+	sim_set_verbose(getenv("SLUICE_TRACE") != NULL);
+	run(bytes[0]);
+	return 0;
+}
