@@ -24,9 +24,13 @@
 #define BYTES_PER_INODE (16 * SL_KIB) /* of an ordinary mkfs: what reserve_max means in inodes */
 #define STEP_MIN        (64 * SL_KIB)
 #define STEP_SHARE      1024 /* a step is at most this part of the room: many may ask at once */
-#define OBJECT_EXTRA    (16 * SL_KIB) /* folders, blocks begun, index: what settle() is not told */
-#define QUANTUM_SHARE   (1024 * 1024) /* growth that the forecast counts, as a part of the disk */
-#define QUANTUM_MIN     (64 * SL_KIB)
+/* Who waits at `high` must fit in when the evictor is down at `low`, or waits for nothing: on a very small
+ * disk a step is less than STEP_MIN, and a few steps fit between the two. */
+#define STEP_FIT      2
+#define STEP_LEAST    4096
+#define OBJECT_EXTRA  (16 * SL_KIB) /* folders, blocks begun, index: what settle() is not told */
+#define QUANTUM_SHARE (1024 * 1024) /* growth that the forecast counts, as a part of the disk */
+#define QUANTUM_MIN   (64 * SL_KIB)
 
 enum gauge_id { DISK, QUOTA, INODES, GAUGE_N };
 enum mark_id { LOW, HIGH, FULL, MARK_N };
@@ -389,16 +393,19 @@ enum sl_status sl_water_reserve_first(struct sl_water *w, uint64_t bytes, struct
 
 uint64_t sl_water_step(struct sl_water *w)
 {
-	uint64_t room = UINT64_MAX;
+	uint64_t room = UINT64_MAX, most = UINT64_MAX;
 	pthread_mutex_lock(&w->lock);
 	for (int id = DISK; id <= QUOTA; id++) {
 		struct gauge g = gauge_of(w, (enum gauge_id)id);
+		uint64_t between = g.keep[LOW] - g.keep[HIGH];
 		room = sl_min64(room, room_of(&g));
+		if (g.is_used && between > 0)
+			most = sl_min64(most, sl_max64(between / STEP_FIT, STEP_LEAST));
 	}
 	uint64_t step = sl_max64(STEP_MIN, room / STEP_SHARE);
 	step = sl_min64(step, sl_max64(STEP_MIN, w->conf.reserve_step));
 	pthread_mutex_unlock(&w->lock);
-	return step;
+	return sl_min64(step, most);
 }
 
 void sl_water_settle(struct sl_water *w, uint64_t reserved, uint64_t kept)

@@ -212,6 +212,12 @@ static void the_step_fits_the_room(void **state)
 	world_open(&x);
 	assert_true(sl_water_step(x.w) < SL_MIB + SL_KIB);
 	sl_water_close(x.w);
+	world_init(&x, 1024 * SL_GIB);
+	x.conf.quota =
+		200 * SL_KIB; /* 20 KiB between low and high: who waits at high must fit there */
+	world_open(&x);
+	assert_true(sl_water_step(x.w) <= 10 * SL_KIB && sl_water_step(x.w) >= 4096);
+	sl_water_close(x.w);
 }
 
 /* ---- quota, inodes, somebody else ---- */
