@@ -269,9 +269,16 @@ static enum sl_status meet_rivals(
 	}
 }
 
-/* The file of an object that is kept, and what the pending table is to tell of it. */
+/* The file of an object that is kept, and what the pending table is to tell of it.
+ *
+ * A store that has failed names no more: the object before it on the UID may have its name in spool/ and
+ * have been refused all the same, and recovery would find the same bytes twice. */
 static enum sl_decision keep(struct sl_object *o, struct sl_ingest_thread *t)
 {
+	if (sl_latch_is_failed(o->ingest->deps.latch)) {
+		sl_ingest_fail(o, SL_VERDICT_SYNC_FAILED);
+		return SL_DECISION_ENDED;
+	}
 	enum sl_status st = seal(o, t, SL_STORE_SPOOL);
 	if (st == SL_AGAIN)
 		return SL_DECISION_WAITS;
