@@ -179,13 +179,8 @@ static void *peer_main(void *arg)
 /* A machine in which nothing fails. */
 static void make_plan(uint64_t seed)
 {
-	struct sim_plan *p = &sim_plan;
-	sim_plan_make(seed);
-	p->has_faults = p->has_outsider = p->evicts = false;
-	p->eio_den = p->enospc_den = p->crashes = 0;
-	p->disk_blocks = 1u << 20;
-	p->index_capacity = 10000;
-	p->peers = p->associations = 1;
+	sim_plan_make_sound(seed);
+	sim_plan.peers = sim_plan.associations = 1;
 }
 
 static void step(const char *what)

@@ -93,18 +93,60 @@ void sim_disk_hog(uint64_t blocks)
 void sim_disk_grow(void)
 {
 	disk.size = 1u << 20;
+	disk.inodes_max = 0;
 	disk.is_grown = true;
 	sim_disk_hog(0);
 }
 
+uint64_t disk_free_inodes(void)
+{
+	return disk.inodes_max - sl_min64(disk.inodes_max, disk.files_used);
+}
+
+/* What a crash brought back may be above the mark already: then no more may come. */
+void sim_disk_begin_marks(void)
+{
+	if (disk.own_folders == 0)
+		disk.own_folders = disk.folders;
+	disk.keeps = sl_min64(disk.size / 20, sim_disk_free_blocks());
+	disk.keeps_inodes = sl_min64(disk.inodes_max / 20, disk_free_inodes());
+}
+
+static void check_gauge(const char *name, uint64_t is_free, uint64_t keeps)
+{
+	/* The folders that objects bring are not reserved. */
+	uint64_t brought = disk.folders - sl_min(disk.folders, disk.own_folders);
+	if (is_free + brought < keeps)
+		sim_fail("%llu %s are free, %llu went to folders, and the full mark keeps %llu",
+			(unsigned long long)is_free, name, (unsigned long long)brought,
+			(unsigned long long)keeps);
+}
+
+void sim_disk_check_mark(void)
+{
+	if (sim_plan.has_outsider || disk.is_grown)
+		return;
+	check_gauge("blocks", sim_disk_free_blocks(), disk.keeps);
+	check_gauge("inodes", disk_free_inodes(), disk.keeps_inodes);
+}
+
 /* ---- changes, as programs see them ---- */
+
+static void count_in(const struct disk_inode *i)
+{
+	disk.used += blocks_of(i);
+	disk.files_used++;
+	disk.folders += i->is_folder;
+}
 
 unsigned disk_make(bool is_folder)
 {
 	if (disk.inodes_n == DISK_INODES)
 		sim_fail("more than %d inodes", DISK_INODES);
-	if (sim_disk_free_blocks() == 0)
+	if (sim_disk_free_blocks() == 0 || (disk.inodes_max > 0 && disk_free_inodes() == 0)) {
+		sim_saw(SIM_SAW_ENOSPC);
 		return 0;
+	}
 	struct disk_inode *i = &disk.inodes[disk.inodes_n];
 	*i = (struct disk_inode){.is_used = true,
 		.is_folder = is_folder,
@@ -112,7 +154,7 @@ unsigned disk_make(bool is_folder)
 		.synced = {i->synced.at, 0, i->synced.cap},
 		.names = {i->names.at, 0, i->names.cap},
 		.synced_names = {i->synced_names.at, 0, i->synced_names.cap}};
-	disk.used += blocks_of(i);
+	count_in(i);
 	return disk.inodes_n++;
 }
 
@@ -123,6 +165,8 @@ void disk_release_if_gone(unsigned ino)
 	if (!i->is_used || i->links > 0 || i->opens > 0)
 		return;
 	disk.used -= blocks_of(i);
+	disk.files_used--;
+	disk.folders -= i->is_folder;
 	i->is_used = false;
 }
 
@@ -186,8 +230,10 @@ bool disk_resize(unsigned ino, size_t n)
 	size_t was = i->bytes.n;
 	uint64_t had = blocks_of(i);
 	uint64_t wants = blocks_for(i, n);
-	if (wants > had && wants - had > sim_disk_free_blocks())
+	if (wants > had && wants - had > sim_disk_free_blocks()) {
+		sim_saw(SIM_SAW_ENOSPC);
 		return false;
+	}
 	bytes_set(&i->bytes, NULL, n);
 	if (n > was)
 		memset(i->bytes.at + was, 0, n - was);
@@ -233,7 +279,11 @@ static bool concerns(const struct disk_change *c, unsigned folder)
 
 void disk_sync_names(unsigned folder, size_t upto)
 {
-	for (size_t i = 0; i < upto && i < disk.journal_n; i++) {
+	while (disk.journal_first < disk.journal_n &&
+		(disk.journal[disk.journal_first].is_durable ||
+			disk.journal[disk.journal_first].is_lost))
+		disk.journal_first++;
+	for (size_t i = disk.journal_first; i < upto && i < disk.journal_n; i++) {
 		struct disk_change *c = &disk.journal[i];
 		if (!c->is_durable && !c->is_lost && concerns(c, folder))
 			apply(c);
@@ -286,13 +336,13 @@ static void settle_journal(void)
 		if (!c->is_durable && !c->is_lost && is_kept)
 			apply(c);
 	}
-	disk.journal_n = 0;
+	disk.journal_n = disk.journal_first = 0;
 }
 
 /* Counts names and blocks anew, from what is there. */
 static void count_links(void)
 {
-	disk.used = 0;
+	disk.used = disk.files_used = disk.folders = 0;
 	for (unsigned i = 1; i < disk.inodes_n; i++)
 		disk.inodes[i].links = disk.inodes[i].opens = 0;
 	disk.inodes[DISK_ROOT].links = 1;
@@ -302,12 +352,13 @@ static void count_links(void)
 	for (unsigned i = 1; i < disk.inodes_n; i++) {
 		disk.inodes[i].is_used = disk.inodes[i].links > 0;
 		if (disk.inodes[i].is_used)
-			disk.used += blocks_of(&disk.inodes[i]);
+			count_in(&disk.inodes[i]);
 	}
 }
 
 void sim_disk_crash(bool is_power_cut)
 {
+	disk.keeps = disk.keeps_inodes = 0;
 	if (is_power_cut) {
 		settle_journal();
 		for (unsigned i = 1; i < disk.inodes_n; i++) {
@@ -323,14 +374,43 @@ void sim_disk_crash(bool is_power_cut)
 void sim_disk_reset(void)
 {
 	disk.inodes_n = 1;
-	disk.journal_n = 0;
-	disk.used = disk.hog = 0;
+	disk.journal_n = disk.journal_first = 0;
+	disk.used = disk.hog = disk.files_used = 0;
+	disk.folders = disk.own_folders = 0;
+	disk.inodes_max = sim_plan.inodes;
+	disk.keeps = disk.keeps_inodes = 0;
 	disk.is_grown = false;
 	disk.size = sim_plan.disk_blocks;
 	disk.inodes[disk_make(true)].links = 1;
 }
 
 /* ---- looking at it ---- */
+
+static void count_kept(unsigned ino, uint64_t *sum)
+{
+	struct disk_inode *i = &disk.inodes[ino];
+	for (size_t k = 0; i->is_folder && k < i->names.n; k++)
+		count_kept(i->names.at[k].ino, sum);
+	if (i->is_folder || i->is_counted)
+		return;
+	*sum += i->bytes.n;
+	i->is_counted = true;
+}
+
+uint64_t sim_disk_kept(void)
+{
+	static const char *const folders[] = {"spool", "archive"};
+	uint64_t sum = 0;
+	unsigned root = disk_find(DISK_ROOT, "root");
+	for (unsigned i = 1; i < disk.inodes_n; i++)
+		disk.inodes[i].is_counted = false;
+	for (unsigned f = 0; f < SL_ARRAY_N(folders) && root != 0; f++) {
+		unsigned folder = disk_find(root, folders[f]);
+		if (folder != 0)
+			count_kept(folder, &sum);
+	}
+	return sum;
+}
 
 static void walk(unsigned ino, bool durable, bool is_spooled,
 	void (*visit)(void *arg, const struct sim_file *f), void *arg)

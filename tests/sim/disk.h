@@ -9,10 +9,10 @@
 
 #include "sim/sim.h"
 
-#define DISK_INODES  8192
+#define DISK_INODES  16384
 #define DISK_NAME    96 /* longest name and its end */
 #define DISK_BLOCK   4096u
-#define DISK_JOURNAL 32768
+#define DISK_JOURNAL 65536
 
 struct disk_bytes {
 	uint8_t *at;
@@ -30,7 +30,7 @@ struct disk_names {
 };
 
 struct disk_inode {
-	bool is_used, is_folder;
+	bool is_used, is_folder, is_counted;
 	bool is_lost;          /* an fsync of it failed: what is not durable never will be */
 	unsigned links, opens; /* names, as seen; descriptors */
 	size_t kept;           /* bytes from the start that have blocks, beyond its end too */
@@ -52,14 +52,20 @@ struct disk {
 	struct disk_inode inodes[DISK_INODES]; /* [1] is / */
 	unsigned inodes_n;
 	struct disk_change journal[DISK_JOURNAL];
-	size_t journal_n;
-	uint64_t size, used, hog; /* blocks */
-	bool is_grown;            /* and stays so */
+	size_t journal_first, journal_n; /* what comes before the first is settled */
+	uint64_t size, used, hog;        /* blocks */
+	uint64_t inodes_max;             /* 0: not counted */
+	uint64_t files_used;             /* inodes in use, folders too */
+	uint64_t keeps, keeps_inodes;    /* must stay free while the node is up */
+	unsigned folders, own_folders;   /* in use; those of a root that holds nothing */
+	bool is_grown;                   /* and stays so */
 };
 extern struct disk disk;
 
 #define DISK_ROOT 1u
 
+/* 0 where they are not counted. */
+uint64_t disk_free_inodes(void);
 /* A new inode without a name; 0: no room. */
 unsigned disk_make(bool is_folder);
 void disk_release_if_gone(unsigned ino);

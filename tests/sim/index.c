@@ -38,15 +38,46 @@ static enum sl_status put_batch(struct sl_index *ix, const struct sl_record *con
 	return st;
 }
 
+static bool is_short_of_pages(void)
+{
+	bool is_short = sim_node_may_fail() && sim_one_in(sim_plan.index_short_den);
+	if (is_short)
+		sim_saw(SIM_SAW_REMOVAL_FULL);
+	return is_short;
+}
+
+static enum sl_status remove_instance(struct sl_index *ix, const struct sl_uid *uid,
+	uint64_t tombstone_seq, struct sl_index_removed *removed, struct sl_diag *d)
+{
+	take_time();
+	if (is_short_of_pages())
+		return sl_fail(d, SL_E_FULL, 0, "index", "no pages for a removal");
+	sim_quiet(true);
+	sim_own_begin();
+	sim_oracle_rows_before();
+	enum sl_status st = store.twin->ops.remove_instance(ix, uid, tombstone_seq, removed, d);
+	sim_oracle_rows_after();
+	sim_own_end();
+	sim_quiet(false);
+	sim_note("instance removed", tombstone_seq, (uint64_t)st);
+	take_time();
+	return st;
+}
+
 static enum sl_status remove_studies(
 	struct sl_index *ix, struct sl_index_removal *removals, size_t n, struct sl_diag *d)
 {
 	take_time();
+	if (is_short_of_pages())
+		return sl_fail(d, SL_E_FULL, 0, "index", "no pages for a removal");
 	sim_quiet(true); /* what the ledger sees of the rows is what goes */
 	sim_own_begin();
-	for (size_t i = 0; i < n; i++)
-		sim_oracle_evicting(&removals[i].study_instance_uid);
+	sim_oracle_rows_before();
 	enum sl_status st = store.twin->ops.remove_studies(ix, removals, n, d);
+	for (size_t i = 0; i < n; i++)
+		if (removals[i].status == SL_OK)
+			sim_studies_check_removal(&removals[i].study_instance_uid);
+	sim_oracle_rows_after();
 	sim_own_end();
 	sim_quiet(false);
 	sim_note("studies removed", n, (uint64_t)st);
@@ -60,6 +91,14 @@ static enum sl_status drop_tombstones(
 	take_time();
 	enum sl_status st = store.twin->ops.drop_tombstones(ix, seqs, n, d);
 	take_time();
+	return st;
+}
+
+static enum sl_status reserve(struct sl_index *ix, size_t objects)
+{
+	enum sl_status st = store.twin->ops.reserve(ix, objects);
+	if (st != SL_OK)
+		sim_saw(SIM_SAW_REFUSED_INDEX);
 	return st;
 }
 
@@ -111,7 +150,9 @@ static void make_twin(void)
 	store.ops = store.twin->ops;
 	store.ops.close = close_index;
 	store.ops.put_batch = put_batch;
+	store.ops.remove_instance = remove_instance;
 	store.ops.remove_studies = remove_studies;
+	store.ops.reserve = reserve;
 	store.ops.drop_tombstones = drop_tombstones;
 	store.ops.open_reader = open_reader;
 	store.ops.close_reader = close_reader;

@@ -17,6 +17,8 @@ static struct {
 	uint8_t *base;
 	size_t used;
 	unsigned own[SIM_THREADS]; /* depth of sim_own_begin(), by thread */
+	unsigned blocks;           /* taken and not given back */
+	bool is_exempt[SIM_THREADS];
 	bool is_sealed;
 } arena;
 
@@ -33,13 +35,25 @@ void sim_own_end(void)
 void sim_memory_reset(void)
 {
 	arena.used = 0;
+	arena.blocks = 0;
 	memset(arena.own, 0, sizeof(arena.own));
+	memset(arena.is_exempt, 0, sizeof(arena.is_exempt));
 	arena.is_sealed = false;
 }
 
 void sim_memory_seal(bool is_sealed)
 {
 	arena.is_sealed = is_sealed;
+}
+
+void sim_memory_exempt(bool is_exempt)
+{
+	arena.is_exempt[sim_self()] = is_exempt;
+}
+
+unsigned sim_memory_blocks(void)
+{
+	return arena.blocks;
 }
 
 static bool is_ours(const void *p)
@@ -54,7 +68,7 @@ static bool is_for_node(void)
 
 static void *take(size_t n, size_t align)
 {
-	if (arena.is_sealed)
+	if (arena.is_sealed && !arena.is_exempt[sim_self()])
 		sim_fail("%zu bytes are allocated after the start", n);
 	if (arena.base == NULL)
 		arena.base = __real_mmap(NULL, ARENA, PROT_READ | PROT_WRITE,
@@ -64,6 +78,7 @@ static void *take(size_t n, size_t align)
 		sim_fail("the process needs more than %zu MiB", (size_t)(ARENA / SL_MIB));
 	memcpy(arena.base + at - sizeof(n), &n, sizeof(n));
 	arena.used = at + n;
+	arena.blocks++;
 	return arena.base + at;
 }
 
@@ -90,6 +105,8 @@ void __wrap_free(void *p)
 {
 	if (!is_ours(p))
 		__real_free(p);
+	else
+		arena.blocks--;
 }
 
 void *__wrap_realloc(void *p, size_t n)
@@ -101,6 +118,7 @@ void *__wrap_realloc(void *p, size_t n)
 		size_t had;
 		memcpy(&had, (uint8_t *)p - sizeof(had), sizeof(had));
 		memcpy(grown, p, sl_min(had, n));
+		arena.blocks--;
 	}
 	return grown;
 }
@@ -116,7 +134,10 @@ void *__wrap_mmap(void *at, size_t n, int prot, int flags, int fd, long off)
 
 int __wrap_munmap(void *at, size_t n)
 {
-	return is_ours(at) ? 0 : __real_munmap(at, n);
+	if (!is_ours(at))
+		return __real_munmap(at, n);
+	arena.blocks--;
+	return 0;
 }
 
 int __wrap_madvise(void *at, size_t n, int advice)

@@ -27,6 +27,7 @@ struct pipe {
 
 struct conn {
 	bool peer_closed, server_closed, is_reset;
+	size_t window;       /* bytes of the server's that may be on their way */
 	struct pipe in, out; /* as the server sees them */
 };
 
@@ -65,9 +66,10 @@ void sim_net_kill(void)
 	net.hears = false;
 }
 
-static size_t push(struct pipe *p, const uint8_t *bytes, size_t n)
+/* max: bytes on their way. */
+static size_t push(struct pipe *p, const uint8_t *bytes, size_t n, size_t max)
 {
-	n = sl_min(n, sl_min(sim_plan.pipe_max, PIPE) - sl_min(p->n, sim_plan.pipe_max));
+	n = sl_min(n, max - sl_min(p->n, max));
 	size_t at = (p->from + p->n) % PIPE, first = sl_min(n, PIPE - at);
 	memcpy(p->bytes + at, bytes, first);
 	memcpy(p->bytes, bytes + first, n - first);
@@ -103,6 +105,7 @@ int sim_net_connect(void)
 	struct conn *c = &net.conns[i];
 	c->peer_closed = c->server_closed = c->is_reset = false;
 	c->in.from = c->in.n = c->out.from = c->out.n = 0;
+	c->window = sl_min(sim_plan.pipe_max, PIPE);
 	net.queue[net.queue_n++] = i;
 	sim_note("connect", (uint64_t)i, 0);
 	sim_loops_poke();
@@ -122,7 +125,7 @@ bool sim_net_send(int conn, const void *bytes, size_t n)
 		sim_yield();
 		if (c->server_closed)
 			return false;
-		size_t taken = push(&c->in, at, n);
+		size_t taken = push(&c->in, at, n, sl_min(sim_plan.pipe_max, PIPE));
 		at += taken;
 		n -= taken;
 		if (taken > 0)
@@ -148,6 +151,11 @@ enum sim_got sim_net_receive(int conn, uint64_t until)
 			return SIM_GOT_TIMEOUT;
 		(void)sim_block(c, until);
 	}
+}
+
+void sim_net_shrink(int conn, size_t n)
+{
+	conn_at(conn)->window = sl_min(n, conn_at(conn)->window);
 }
 
 void sim_net_close(int conn, bool is_reset)
@@ -191,7 +199,7 @@ long sim_net_write(int fd, const void *bytes, size_t n)
 	struct conn *c = conn_of(fd);
 	if (c->is_reset || c->peer_closed)
 		return -2;
-	size_t taken = push(&c->out, bytes, n);
+	size_t taken = push(&c->out, bytes, n, c->window);
 	sim_peer_is_told(fd - FD_CONN, bytes, taken);
 	if (taken > 0)
 		changed(c);
@@ -207,7 +215,7 @@ bool sim_net_is_readable(int fd)
 bool sim_net_is_writable(int fd)
 {
 	const struct conn *c = conn_of(fd);
-	return c->out.n < sl_min(sim_plan.pipe_max, PIPE) || c->peer_closed || c->is_reset;
+	return c->out.n < c->window || c->peer_closed || c->is_reset;
 }
 
 bool sim_net_waits(int fd)
@@ -299,6 +307,16 @@ int __wrap_setsockopt(int fd, int level, int option, const void *value, socklen_
 	(void)value;
 	(void)len;
 	return 0;
+}
+
+/* As conn.c asks: is the other side still there? */
+int __wrap_poll(struct pollfd *fds, unsigned long n, int timeout_ms)
+{
+	sl_assert(n == 1 && timeout_ms == 0);
+	const struct conn *c = conn_of(fds->fd);
+	unsigned was = (c->is_reset ? POLLERR | POLLHUP : 0u) | (c->peer_closed ? POLLRDHUP : 0u);
+	fds->revents = (short)(was & ((unsigned)fds->events | POLLERR | POLLHUP));
+	return fds->revents != 0;
 }
 
 int __wrap_ioctl(int fd, unsigned long request, ...)

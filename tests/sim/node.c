@@ -16,9 +16,11 @@ static struct {
 	struct sl_storage storage;
 	struct sl_server *server;
 	struct sl_stats stats;
-	bool is_up, is_down, is_stopped, is_told_to_stop;
-	bool has_failed; /* wants to die */
-	bool is_forgiven;
+	bool is_opening, is_up, is_down, is_stopped, is_told_to_stop;
+	bool has_failed;
+	uint64_t dies_ns;       /* then main.c has got round to leaving */
+	unsigned orders_thread; /* the operator's */
+	bool is_forgiven, has_reloaded;
 } node;
 
 static uint64_t env_now_ns(void *arg)
@@ -52,6 +54,7 @@ void sim_node_forgive(void)
 	node.is_forgiven = true;
 	sim_disk_grow();
 	sim_index_grow();
+	sim_wake(&node, true);
 }
 
 /* ---- news of the storage ---- */
@@ -62,7 +65,9 @@ static void on_fail(void *arg, const struct sl_diag *cause)
 	sim_note("store failed", (uint64_t)cause->errnum, 0);
 	if (!sim_plan.has_faults)
 		sim_fail("the store fails though nothing did: %s: %s", cause->where, cause->text);
+	sim_saw(SIM_SAW_LATCHED);
 	node.has_failed = true;
+	node.dies_ns = sim_now_ns() + sim_below(300) * SIM_MS;
 }
 
 static void on_conflict(void *arg, const struct sl_record *r, uint32_t attributes)
@@ -93,6 +98,7 @@ static struct sl_storage_conf storage_conf(void)
 		.water = {.low = {.share = 75},
 			.high = {.share = 85},
 			.full = {.share = 95},
+			.quota = node.is_forgiven ? 0 : sim_plan.quota,
 			.reserve_step = 64 * SL_KIB,
 			.reserve_max = 20 * SL_GIB},
 		.ingest = {.is_durable = true,
@@ -100,7 +106,7 @@ static struct sl_storage_conf storage_conf(void)
 			.inflate_max = SL_MIB,
 			.elem = SL_ELEM_LIMITS_DEFAULT},
 		.indexer = {.batch = sim_plan.batch, .max_delay_ms = sim_plan.max_delay_ms},
-		.evict = {.is_on = sim_plan.evicts},
+		.evict = {.is_on = sim_plan.evicts, .min_age_ms = sim_plan.min_age_ms},
 	};
 }
 
@@ -117,7 +123,10 @@ static struct sl_server_conf server_conf(void)
 		.buffer_size = sim_plan.buffer_size,
 		.buffers = sim_plan.buffers,
 		.highest_fd = 10,
-		.assoc = {.artim_ms = 1000, .idle_ms = 2000, .min_rate_window_ms = 60000},
+		.assoc = {.artim_ms = sim_plan.artim_ms,
+			.idle_ms = sim_plan.idle_ms,
+			.min_rate = sim_plan.min_rate,
+			.min_rate_window_ms = sim_plan.rate_window_ms},
 	};
 }
 
@@ -133,6 +142,7 @@ static bool open_storage(void)
 		sim_fail("the node does not start: %s: %s", d.where, d.text);
 	sim_note("does not start", (uint64_t)st, (uint64_t)d.errnum);
 	node.has_failed = true;
+	node.dies_ns = sim_now_ns();
 	return false;
 }
 
@@ -158,6 +168,22 @@ bool sim_node_is_idle(void)
 	       sl_slab_pool_stats(&node.server->pools.areas).used == 0;
 }
 
+/* What the marks count is what the index has, once the trash is empty. */
+static void check_kept(uint64_t until)
+{
+	for (;;) {
+		struct sl_index_snapshot snap;
+		sl_index_snapshot(node.storage.index, &snap);
+		uint64_t kept = sl_water_now(node.storage.water).kept;
+		if (kept == snap.usage.bytes && sl_trash_stats(node.storage.trash).bytes == 0)
+			return;
+		if (sim_now_ns() >= until)
+			sim_fail("%llu bytes are counted as kept, and the index has %llu",
+				(unsigned long long)kept, (unsigned long long)snap.usage.bytes);
+		sim_sleep(50 * SIM_MS);
+	}
+}
+
 /* Nothing comes any more: whatever was handed out is back. */
 static void check_idle(void)
 {
@@ -177,27 +203,48 @@ static void check_idle(void)
 				(unsigned)pending.used);
 		sim_sleep(50 * SIM_MS);
 	}
+	check_kept(until);
 	struct sl_water_now water = sl_water_now(node.storage.water);
 	if (water.reserved != 0 || water.waiting != 0)
 		sim_fail("nothing is written, and %llu bytes are reserved, %u wait for room",
 			(unsigned long long)water.reserved, (unsigned)water.waiting);
 }
 
+/* Until the order to stop; what is forgiven is reloaded, as by SIGHUP. */
+static void obey(void)
+{
+	while (!node.is_told_to_stop || !sim_is_over(node.orders_thread)) {
+		if (node.is_forgiven && !node.has_reloaded) {
+			const struct sl_storage_conf conf = storage_conf();
+			node.has_reloaded = true;
+			sl_storage_configure(&node.storage, &conf);
+			continue;
+		}
+		(void)sim_block(
+			node.is_told_to_stop ? sim_thread_channel(node.orders_thread) : &node,
+			SIM_NEVER);
+	}
+}
+
 static void *node_main(void *arg)
 {
 	(void)arg;
 	sim_sleep((1 + sim_below(500)) * SIM_MS); /* whoever watches it takes his time */
+	node.is_opening = true;
+	sim_oracle_look_at_spool();
 	if (!open_storage())
 		return NULL;
 	sim_quiet(true);
 	sim_oracle_check_store(&node.storage);
+	sim_studies_check_pins(node.storage.ops);
 	sim_quiet(false);
 	open_server();
+	sim_disk_begin_marks();
 	sim_memory_seal(true);
+	node.orders_thread = sim_operator_start(&node.storage);
 	node.is_up = true;
 	sim_note("up", 0, 0);
-	while (!node.is_told_to_stop)
-		(void)sim_block(&node, SIM_NEVER);
+	obey();
 	node.is_up = false;
 	sl_server_stop(node.server, 5000);
 	while (!node.is_stopped)
@@ -207,6 +254,9 @@ static void *node_main(void *arg)
 	sl_server_close(node.server);
 	sl_storage_close(&node.storage);
 	sim_index_check_idle();
+	if (sim_files_open() != 0 || sim_memory_blocks() != 0)
+		sim_fail("the node has stopped and keeps %u descriptors and %u blocks of memory",
+			sim_files_open(), sim_memory_blocks());
 	node.is_down = true;
 	return NULL;
 }
@@ -245,20 +295,29 @@ bool sim_node_is_down(void)
 	return node.is_down;
 }
 
-bool sim_node_wants_to_die(void)
+bool sim_node_has_failed(void)
 {
 	return node.has_failed;
+}
+
+bool sim_node_wants_to_die(void)
+{
+	return node.has_failed && sim_now_ns() >= node.dies_ns;
 }
 
 void sim_node_crash(bool is_power_cut)
 {
 	sim_note(is_power_cut ? "power cut" : "kill", 0, 0);
+	if (node.is_opening && !node.is_up && !node.has_failed)
+		sim_saw(SIM_SAW_CRASH_IN_START);
 	sim_kill_node();
 	sim_net_kill();
 	sim_loops_reset();
 	sim_files_reset();
 	sim_disk_crash(is_power_cut);
 	sim_index_crash();
+	sim_studies_crash();
+	node.is_opening = false;
 	node.is_up = false;
 	node.has_failed = false;
 }

@@ -18,6 +18,9 @@
 
 struct entry {
 	bool was_sent, is_promised, was_evicted;
+	bool is_gone;            /* its row was taken out, and no copy of it is under way */
+	bool has_row;            /* between rows_before() and rows_after() */
+	unsigned sent, answered; /* times */
 };
 
 /* Objects in the order in which their last PDVs came in. */
@@ -25,6 +28,7 @@ struct arrival {
 	const struct sl_turn *turn;
 	struct sl_uid uid;
 	unsigned loop; /* thread */
+	uint64_t at_ns;
 };
 
 static struct {
@@ -38,6 +42,7 @@ void sim_oracle_reset(void)
 {
 	memset(&ledger.entries, 0, sizeof(ledger.entries));
 	ledger.arrivals_n = ledger.acknowledged = 0;
+	sim_studies_reset();
 }
 
 unsigned sim_oracle_acknowledged(void)
@@ -54,9 +59,16 @@ struct sl_uid sim_uid(unsigned u)
 	return sl_uid_of(text);
 }
 
-static unsigned study_of(unsigned u)
+unsigned sim_study_of(unsigned u)
 {
 	return u % sim_plan.studies;
+}
+
+struct sl_uid sim_study_uid(unsigned study)
+{
+	char text[32];
+	snprintf(text, sizeof(text), "1.2.3.%u", study);
+	return sl_uid_of(text);
 }
 
 static void element(struct sl_wbuf *w, uint16_t group, uint16_t el, const char *vr, const char *s)
@@ -77,8 +89,8 @@ size_t sim_dataset(unsigned u, unsigned v, uint8_t *out)
 	uint64_t random = sim_hash(sim_plan.seed, u * 16 + v);
 	size_t pixels = 2 * (random % (sim_plan.size_max / 2));
 	struct sl_wbuf w = sl_wbuf_of(out, SIM_DATASET);
-	snprintf(study, sizeof(study), "1.2.3.%u", study_of(u));
-	snprintf(series, sizeof(series), "1.2.3.%u.%u", study_of(u), u % 2);
+	snprintf(study, sizeof(study), "1.2.3.%u", sim_study_of(u));
+	snprintf(series, sizeof(series), "1.2.3.%u.%u", sim_study_of(u), u % 2);
 	element(&w, 0x0008, 0x0016, "UI", T_CT_CLASS);
 	element(&w, 0x0008, 0x0018, "UI", sim_uid(u).s);
 	element(&w, 0x0010, 0x0020, "LO", "P1");
@@ -148,7 +160,10 @@ static bool has_row(unsigned u, unsigned v)
 
 void sim_oracle_sent(unsigned u, unsigned v)
 {
-	ledger.entries[u][v].was_sent = true;
+	struct entry *e = &ledger.entries[u][v];
+	e->was_sent = true;
+	e->is_gone = false;
+	e->sent++;
 }
 
 static bool another_was_sent(unsigned u, unsigned v)
@@ -159,9 +174,19 @@ static bool another_was_sent(unsigned u, unsigned v)
 	return false;
 }
 
+/* Promise 3. The quota counts bytes, so nothing is to spare. */
+static void check_quota(void)
+{
+	uint64_t kept = sim_disk_kept(), full = sim_plan.quota - sim_plan.quota / 20;
+	if (sim_plan.quota > 0 && sim_node_may_fail() && kept > full)
+		sim_fail("a success above the full mark: %llu of %llu bytes are kept",
+			(unsigned long long)kept, (unsigned long long)full);
+}
+
 void sim_oracle_answered(unsigned u, unsigned v, uint16_t status)
 {
 	struct entry *e = &ledger.entries[u][v];
+	e->answered++;
 	if (status == 0x0111 && (sim_plan.duplicates != SL_DUP_REFUSE || !another_was_sent(u, v)))
 		sim_fail("0111 for object %u, of which there is no other version", u);
 	if (status != 0 && status != 0x0111 && !sim_plan.has_faults)
@@ -176,26 +201,33 @@ void sim_oracle_answered(unsigned u, unsigned v, uint16_t status)
 	for (unsigned w = 0; w < SIM_VERSIONS && sim_plan.duplicates == SL_DUP_REFUSE; w++)
 		if (w != v && ledger.entries[u][w].is_promised)
 			sim_fail("success for two versions of object %u, %u and %u", u, w, v);
+	check_quota();
 	e->is_promised = !has_gone;
 	ledger.acknowledged++;
 }
 
-/* ---- eviction ---- */
+/* ---- removals ---- */
 
-/* Called with its rows still there. */
-void sim_oracle_evicting(const struct sl_uid *study)
+void sim_oracle_rows_before(void)
 {
-	for (unsigned u = 0; u < SIM_UIDS; u++) {
-		char text[32];
-		snprintf(text, sizeof(text), "1.2.3.%u", study_of(u));
-		for (unsigned v = 0; v < SIM_VERSIONS && strcmp(text, study->s) == 0; v++) {
+	for (unsigned u = 0; u < SIM_UIDS; u++)
+		for (unsigned v = 0; v < SIM_VERSIONS; v++) {
 			struct entry *e = &ledger.entries[u][v];
-			if (!e->was_sent || !has_row(u, v))
+			e->has_row = e->was_sent && has_row(u, v);
+		}
+}
+
+void sim_oracle_rows_after(void)
+{
+	for (unsigned u = 0; u < SIM_UIDS; u++)
+		for (unsigned v = 0; v < SIM_VERSIONS; v++) {
+			struct entry *e = &ledger.entries[u][v];
+			if (!e->has_row || has_row(u, v))
 				continue;
 			e->is_promised = false;
 			e->was_evicted = true;
+			e->is_gone = e->sent == e->answered;
 		}
-	}
 }
 
 /* ---- the store after a start ---- */
@@ -250,6 +282,8 @@ void sim_oracle_check_store(struct sl_storage *s)
 			unsigned n = count(s, rd, u, v);
 			if (e->is_promised && n == 0)
 				sim_fail("object %u, version %u, was promised and is lost", u, v);
+			if (e->is_gone && n > 0)
+				sim_fail("object %u, version %u, was removed and is back", u, v);
 			if (n > 1)
 				sim_fail("object %u, version %u, is there %u times", u, v, n);
 		}
@@ -270,6 +304,14 @@ static void count_file(void *arg, const struct sim_file *f)
 	t->archived += !f->is_spooled;
 }
 
+void sim_oracle_look_at_spool(void)
+{
+	struct tally t = {0};
+	sim_disk_walk(false, count_file, &t);
+	if (t.spooled > 0)
+		sim_saw(SIM_SAW_LEFT_IN_SPOOL);
+}
+
 void sim_oracle_check_files(void)
 {
 	struct tally t = {0};
@@ -285,23 +327,31 @@ void sim_oracle_check_files(void)
 
 /* ---- the order of decisions ---- */
 
+/* One that has failed already decides nothing, and is no part of the order. */
 void __wrap_sl_ingest_finish(struct sl_object *o, struct sl_part *last, uint64_t extra_bytes)
 {
+	if (sl_ingest_is_failed(o)) {
+		__real_sl_ingest_finish(o, last, extra_bytes);
+		return;
+	}
 	if (ledger.arrivals_n == WAITING)
 		sim_fail("more than %d objects wait for a decision", WAITING);
-	ledger.arrivals[ledger.arrivals_n++] = (struct arrival){
-		.turn = &o->turn, .uid = o->params.sop_instance_uid, .loop = sim_self()};
+	ledger.arrivals[ledger.arrivals_n++] = (struct arrival){.turn = &o->turn,
+		.uid = o->params.sop_instance_uid,
+		.loop = sim_self(),
+		.at_ns = sim_now_ns()};
 	__real_sl_ingest_finish(o, last, extra_bytes);
 }
 
-/* The object is over. Of those that came in on one loop the earlier one is decided first. */
-static void leave(const struct sl_turn *t, bool is_decided)
+/* The object is over; when its last PDV came [ns], or 0. Of those that came in on one loop the earlier
+ * one is decided first. */
+static uint64_t leave(const struct sl_turn *t, bool is_decided)
 {
 	unsigned i = 0;
 	while (i < ledger.arrivals_n && ledger.arrivals[i].turn != t)
 		i++;
 	if (i == ledger.arrivals_n)
-		return; /* given up before its last PDV came */
+		return 0; /* given up before its last PDV came */
 	const struct arrival a = ledger.arrivals[i];
 	for (unsigned k = 0; k < i && is_decided; k++)
 		if (ledger.arrivals[k].loop == a.loop &&
@@ -309,27 +359,62 @@ static void leave(const struct sl_turn *t, bool is_decided)
 			sim_fail("object %s is decided before one that came in earlier", a.uid.s);
 	ledger.arrivals_n--;
 	memmove(&ledger.arrivals[i], &ledger.arrivals[i + 1], (ledger.arrivals_n - i) * sizeof(a));
+	return a.at_ns;
 }
 
 void __wrap_sl_pending_release(struct sl_pending *p, struct sl_turn *t, bool won)
 {
-	leave(t, true);
+	sim_studies_released(t, won, leave(t, true));
 	__real_sl_pending_release(p, t, won);
 }
 
 void __wrap_sl_pending_leave_study(struct sl_pending *p, struct sl_turn *t)
 {
-	leave(t, false);
+	(void)leave(t, false);
+	sim_studies_released(t, false, 0);
 	__real_sl_pending_leave_study(p, t);
 }
 
-/* ---- a store that has failed ---- */
+/* ---- the gate ---- */
+
+/* The gate by itself: without any one of what a success promises it says no, whatever the rest of the
+ * code sees to. */
+static void probe_gate(struct sl_object *o)
+{
+	struct sl_store_file *f = &o->file;
+	const struct sl_store_file was = *f;
+	const bool is_rival_durable = o->is_rival_durable;
+	bool opens = false;
+	if (o->result.dup == SL_DUP_IDENTICAL) {
+		o->is_rival_durable = false;
+		opens = sl_ack_gate(o);
+	} else {
+		f->is_data_synced = false;
+		opens = sl_ack_gate(o);
+		f->is_data_synced = true;
+		f->is_named = false;
+		opens |= sl_ack_gate(o);
+		f->is_named = true;
+		f->sync.covered_by = f->sync.named_after;
+		opens |= sl_ack_gate(o);
+	}
+	f->is_data_synced = was.is_data_synced;
+	f->is_named = was.is_named;
+	f->sync.covered_by = was.sync.covered_by;
+	o->is_rival_durable = is_rival_durable;
+	if (opens)
+		sim_fail("the gate opens for an object that is not durable");
+}
 
 bool __wrap_sl_ack_answer(struct sl_object *o, enum sl_verdict v)
 {
-	bool has_failed = sim_node_wants_to_die();
+	bool has_failed = sim_node_has_failed();
 	bool is_success = __real_sl_ack_answer(o, v);
+	if (has_failed)
+		sim_saw(SIM_SAW_DECIDED_AFTER_LATCH);
 	if (has_failed && is_success)
 		sim_fail("a success is decided after the store has failed");
+	if (is_success)
+		probe_gate(o);
 	return is_success;
 }

@@ -1,10 +1,10 @@
-/* The peers: storage SCUs that connect, send their objects and come again for what was not answered;
- * and bad ones, which stop in the middle in every way there is.
+/* The peers: storage SCUs that connect, send their objects and come again for what was not answered.
+ * Some are bad once (bad.c), and then do their work.
  *
  * What the server says is read where it leaves the server (sim_peer_is_told): an answer is a promise
- * from that moment on. A bad peer is bad once, and then does its work; each is to be let go by the
- * server within simulated minutes.
+ * from that moment on.
  * SPDX-License-Identifier: Apache-2.0 */
+#include "sim/bad.h"
 #include "sim/peer.h"
 
 #include <stdio.h>
@@ -16,44 +16,17 @@
 #include "sim/sim.h"
 #include "support/cmdset.h"
 
-#define OBJECTS     8
 #define TRIES       400 /* associations of one peer */
 #define PATIENCE_NS (200 * 1000 * SIM_MS)
-#define PDU_MAX     16384
 #define CONNS       96
-
-enum badness {
-	GOOD,
-	ABORTS,
-	RESETS,
-	FALLS_SILENT,
-	SAYS_NOTHING,
-	TALKS_NONSENSE,
-	NEVER_READS,
-	BAD_N
-};
-
-struct object {
-	unsigned u, v;
-	bool is_over; /* answered for good */
-	unsigned refusals;
-};
-
-struct peer {
-	bool is_used, is_done, is_eager, is_probe;
-	enum badness badness;
-	unsigned objects_n, tries;
-	struct object objects[OBJECTS];
-	uint8_t dataset[SIM_DATASET], out[SIM_DATASET];
-};
 
 /* One connection, as the server sees it from its side. */
 struct talk {
 	struct peer *peer;
-	uint8_t pdu[PDU_MAX + SL_PDU_HEAD_LEN];
+	uint8_t pdu[PEER_PDU_MAX + SL_PDU_HEAD_LEN];
 	size_t n;
 	bool is_accepted, is_refused, is_released;
-	struct object *asked[OBJECTS + 2]; /* by message ID; NULL once answered */
+	struct object *asked[SIM_OBJECTS + 2]; /* by message ID; NULL once answered */
 };
 
 static struct peer peers[SIM_PEERS + 2];
@@ -120,7 +93,7 @@ void sim_peer_is_told(int conn, const uint8_t *bytes, size_t n)
 		if (t->n < SL_PDU_HEAD_LEN)
 			continue;
 		size_t len = (size_t)t->pdu[4] << 8 | t->pdu[5];
-		if (t->n == SL_PDU_HEAD_LEN && len > PDU_MAX)
+		if (t->n == SL_PDU_HEAD_LEN && len > PEER_PDU_MAX)
 			sim_fail("the server sends a PDU of %zu bytes", len);
 		if (t->n == SL_PDU_HEAD_LEN + len) {
 			take_pdu(t);
@@ -131,7 +104,7 @@ void sim_peer_is_told(int conn, const uint8_t *bytes, size_t n)
 
 /* ---- what a peer says ---- */
 
-static bool send_bytes(int conn, const uint8_t *bytes, size_t n)
+bool sim_peer_send(int conn, const uint8_t *bytes, size_t n)
 {
 	while (n > 0) {
 		size_t part = sim_one_in(3) ? 1 + sim_below((uint32_t)n) : n;
@@ -148,10 +121,10 @@ static bool send_bytes(int conn, const uint8_t *bytes, size_t n)
 static bool send_wbuf(int conn, const struct sl_wbuf *w)
 {
 	sl_assert(!w->bad);
-	return send_bytes(conn, w->base, w->len);
+	return sim_peer_send(conn, w->base, w->len);
 }
 
-static bool send_request(struct peer *p, int conn)
+struct sl_wbuf sim_peer_request(struct peer *p)
 {
 	const struct sl_uid syntax = sl_uid_of("1.2.840.10008.1.2.1");
 	const struct sl_pdu_pctx_proposal context = {.id = 1,
@@ -160,7 +133,7 @@ static bool send_request(struct peer *p, int conn)
 		.transfer_syntaxes_n = 1};
 	struct sl_pdu_associate_rq rq = {.pctx = &context,
 		.pctx_n = 1,
-		.user = {.max_len = PDU_MAX, .impl_class_uid = sl_uid_of("1.2.3")}};
+		.user = {.max_len = PEER_PDU_MAX, .impl_class_uid = sl_uid_of("1.2.3")}};
 	struct sl_wbuf w = sl_wbuf_of(p->out, sizeof(p->out));
 	if (p->is_eager) {
 		rq.user.has_async = true;
@@ -172,11 +145,13 @@ static bool send_request(struct peer *p, int conn)
 	memcpy(rq.called_ae, "SLUICE", 6);
 	memcpy(rq.calling_ae, "SIM", 3);
 	sl_pdu_encode_rq(&w, &rq);
-	return send_wbuf(conn, &w);
+	return w;
 }
 
-static bool send_command(struct peer *p, int conn, const struct object *o, uint16_t id)
+bool sim_peer_send_command(struct peer *p, int conn, struct object *o, uint16_t id)
 {
+	talks[conn].asked[id] = o;
+	sim_oracle_sent(o->u, o->v);
 	uint8_t set[512];
 	struct sl_wbuf c = sl_wbuf_of(set, sizeof(set));
 	struct sl_wbuf w = sl_wbuf_of(p->out, sizeof(p->out));
@@ -187,10 +162,9 @@ static bool send_command(struct peer *p, int conn, const struct object *o, uint1
 	return send_wbuf(conn, &w);
 }
 
-/* The first n bytes of the data set, and its end if that is all. */
-static bool send_dataset(struct peer *p, int conn, size_t n, size_t of)
+bool sim_peer_send_dataset(struct peer *p, int conn, size_t n, size_t of)
 {
-	size_t piece = 2 * (1 + sim_below(sim_one_in(2) ? 200 : 8000));
+	size_t piece = sim_plan.piece_min + 2 * (1 + sim_below(sim_one_in(2) ? 200 : 8000));
 	for (size_t at = 0; at < n;) {
 		size_t part = sl_min(piece, n - at);
 		struct sl_wbuf w = sl_wbuf_of(p->out, sizeof(p->out));
@@ -199,30 +173,13 @@ static bool send_dataset(struct peer *p, int conn, size_t n, size_t of)
 		at += part;
 		if (!send_wbuf(conn, &w))
 			return false;
+		if (sim_one_in(sim_plan.pause_den))
+			sim_sleep(sim_below(1500) * SIM_MS);
 	}
 	return true;
 }
 
 /* ---- an association ---- */
-
-/* Until the server has let go; it has to. */
-static void await_end(int conn, const char *what)
-{
-	uint64_t until = sim_now_ns() + PATIENCE_NS;
-	while (sim_net_receive(conn, until) == SIM_GOT_BYTES)
-		continue;
-	if (sim_net_is_open(conn))
-		sim_fail("the association of a peer that %s does not end", what);
-}
-
-static void await_end_unread(int conn)
-{
-	uint64_t until = sim_now_ns() + PATIENCE_NS;
-	while (sim_net_is_open(conn) && sim_now_ns() < until)
-		sim_sleep(100 * SIM_MS);
-	if (sim_net_is_open(conn))
-		sim_fail("the association of a peer that never reads does not end");
-}
 
 /* The server answers, or the connection is over. */
 static bool await(int conn, const bool *what)
@@ -256,50 +213,6 @@ static bool await_answers(int conn, unsigned open_max)
 	}
 }
 
-/* Stops in the middle of an object as its kind does. */
-static void misbehave(struct peer *p, int conn, size_t of)
-{
-	enum badness kind = p->badness;
-	struct sl_wbuf w = sl_wbuf_of(p->out, sizeof(p->out));
-	p->badness = GOOD;
-	sim_note("misbehaves", kind, 0);
-	if (!send_dataset(p, conn, sim_below((uint32_t)of), of))
-		return;
-	switch (kind) {
-	case ABORTS:
-		sl_pdu_encode_abort(&w, (struct sl_ul_reason){0});
-		if (send_wbuf(conn, &w))
-			await_end(conn, "aborts");
-		break;
-	case TALKS_NONSENSE:
-		sl_wbuf_fill(&w, (uint8_t)sim_below(256), 1 + sim_below(2000));
-		if (send_wbuf(conn, &w))
-			await_end(conn, "talks nonsense");
-		break;
-	case FALLS_SILENT:
-		await_end(conn, "falls silent");
-		break;
-	default:
-		sim_net_close(conn, true);
-		break;
-	}
-}
-
-/* Sends on and on without looking. */
-static void send_blindly(struct peer *p, int conn)
-{
-	p->badness = GOOD;
-	for (unsigned i = 0; i < p->objects_n; i++) {
-		struct object *o = &p->objects[i];
-		size_t n = sim_dataset(o->u, o->v, p->dataset);
-		talks[conn].asked[i + 1] = o;
-		sim_oracle_sent(o->u, o->v);
-		if (!send_command(p, conn, o, (uint16_t)(i + 1)) || !send_dataset(p, conn, n, n))
-			return;
-	}
-	await_end_unread(conn);
-}
-
 /* All that is not answered yet. False: the connection is over. */
 static bool send_objects(struct peer *p, int conn)
 {
@@ -308,15 +221,13 @@ static bool send_objects(struct peer *p, int conn)
 		if (o->is_over)
 			continue;
 		size_t n = sim_dataset(o->u, o->v, p->dataset);
-		talks[conn].asked[i + 1] = o;
-		sim_oracle_sent(o->u, o->v);
-		if (!send_command(p, conn, o, (uint16_t)(i + 1)))
+		if (!sim_peer_send_command(p, conn, o, (uint16_t)(i + 1)))
 			return false;
-		if (p->badness != GOOD && sim_one_in(2)) {
-			misbehave(p, conn, n);
+		if (p->badness >= ABORTS && sim_one_in(2)) {
+			sim_bad_within(p, conn, p->badness, n);
 			return false;
 		}
-		if (!send_dataset(p, conn, n, n) ||
+		if (!sim_peer_send_dataset(p, conn, n, n) ||
 			!await_answers(conn, p->is_eager ? sim_plan.window : 0))
 			return false;
 	}
@@ -327,9 +238,16 @@ static void release(struct peer *p, int conn)
 {
 	struct sl_wbuf w = sl_wbuf_of(p->out, sizeof(p->out));
 	sl_pdu_encode_release_rq(&w);
-	if (send_wbuf(conn, &w) && await(conn, &talks[conn].is_released))
-		return;
-	sim_note("release is cut short", (uint64_t)conn, 0);
+	if (!send_wbuf(conn, &w) || !await(conn, &talks[conn].is_released))
+		sim_note("release is cut short", (uint64_t)conn, 0);
+	else if (p->badness == LINGERS)
+		sim_bad_while(p, conn, LINGERS);
+}
+
+static bool send_request(struct peer *p, int conn)
+{
+	struct sl_wbuf w = sim_peer_request(p);
+	return send_wbuf(conn, &w);
 }
 
 static void associate(struct peer *p)
@@ -338,12 +256,11 @@ static void associate(struct peer *p)
 	if (conn < 0)
 		return;
 	talks[conn] = (struct talk){.peer = p};
-	if (p->badness == SAYS_NOTHING) {
-		p->badness = GOOD;
-		await_end(conn, "says nothing");
+	if (p->badness != GOOD && p->badness < IDLES) {
+		sim_bad_before(p, conn, p->badness);
 	} else if (send_request(p, conn) && await(conn, &talks[conn].is_accepted)) {
-		if (p->badness == NEVER_READS)
-			send_blindly(p, conn);
+		if (p->badness == IDLES || p->badness == NEVER_READS)
+			sim_bad_while(p, conn, p->badness);
 		else if (send_objects(p, conn))
 			release(p, conn);
 	}
@@ -404,7 +321,7 @@ void sim_peers_start(void)
 			p->objects[k].v = sim_below(sim_plan.versions);
 		}
 		if (sim_one_in(sim_plan.bad_peer_den))
-			p->badness = (enum badness)(1 + sim_below(BAD_N - 1));
+			p->badness = sim_bad_choose();
 		(void)sim_start(peer_main, p, false, "peer");
 	}
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <dirent.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +14,7 @@
 #include <sys/types.h>
 #include <time.h>
 
-#include "storage/verdict.h"
+#include "storage/ingest_int.h"
 
 struct iovec;
 struct stat;
@@ -22,10 +23,7 @@ struct sl_diag;
 struct sl_env;
 struct sl_index;
 struct sl_index_lmdb_options;
-struct sl_object;
-struct sl_part;
-struct sl_pending;
-struct sl_turn;
+struct sl_ops;
 
 /* pthread.c */
 int __wrap_pthread_mutex_init(pthread_mutex_t *m, const pthread_mutexattr_t *attr);
@@ -104,10 +102,11 @@ int __wrap_listen(int fd, int backlog);
 int __wrap_getsockname(int fd, struct sockaddr *sa, socklen_t *len);
 int __wrap_accept4(int fd, struct sockaddr *sa, socklen_t *len, int flags);
 int __wrap_setsockopt(int fd, int level, int option, const void *value, socklen_t len);
+int __wrap_poll(struct pollfd *fds, unsigned long n, int timeout_ms);
 int __wrap_ioctl(int fd, unsigned long request, ...);
 int __wrap_fcntl(int fd, int command, ...);
 
-/* The daemon's own: index.c, node.c, oracle.c */
+/* The daemon's own: index.c, node.c, oracle.c, studies.c, operator.c, seen.c */
 enum sl_status __wrap_sl_index_lmdb_open(
 	const struct sl_index_lmdb_options *options, struct sl_index **out, struct sl_diag *d);
 enum sl_status __wrap_sl_pending_open(
@@ -120,5 +119,27 @@ void __wrap_sl_pending_release(struct sl_pending *p, struct sl_turn *t, bool won
 void __real_sl_pending_release(struct sl_pending *p, struct sl_turn *t, bool won);
 void __wrap_sl_pending_leave_study(struct sl_pending *p, struct sl_turn *t);
 void __real_sl_pending_leave_study(struct sl_pending *p, struct sl_turn *t);
+enum sl_status __wrap_sl_pending_enter_study(
+	struct sl_pending *p, struct sl_turn *t, const struct sl_uid *study);
+enum sl_status __real_sl_pending_enter_study(
+	struct sl_pending *p, struct sl_turn *t, const struct sl_uid *study);
+void __wrap_sl_pending_settled(struct sl_pending *p, struct sl_pending_entry *e);
+void __real_sl_pending_settled(struct sl_pending *p, struct sl_pending_entry *e);
+bool __wrap_sl_pending_close_study(struct sl_pending *p, const struct sl_uid *study);
+bool __real_sl_pending_close_study(struct sl_pending *p, const struct sl_uid *study);
+enum sl_decision __wrap_sl_ingest_decide(
+	struct sl_object *o, struct sl_ingest_thread *t, uint8_t *scratch);
+enum sl_decision __real_sl_ingest_decide(
+	struct sl_object *o, struct sl_ingest_thread *t, uint8_t *scratch);
+enum sl_status __wrap_sl_ops_pin(
+	struct sl_ops *ops, const struct sl_uid *study, bool is_pinned, struct sl_diag *d);
+enum sl_status __real_sl_ops_pin(
+	struct sl_ops *ops, const struct sl_uid *study, bool is_pinned, struct sl_diag *d);
+bool __wrap_sl_water_may_begin(struct sl_water *w);
+bool __real_sl_water_may_begin(struct sl_water *w);
+enum sl_status __wrap_sl_water_reserve(struct sl_water *w, uint64_t bytes, struct sl_diag *d);
+enum sl_status __real_sl_water_reserve(struct sl_water *w, uint64_t bytes, struct sl_diag *d);
+enum sl_status __wrap_sl_water_reserve_first(struct sl_water *w, uint64_t bytes, struct sl_diag *d);
+enum sl_status __real_sl_water_reserve_first(struct sl_water *w, uint64_t bytes, struct sl_diag *d);
 bool __wrap_sl_ack_answer(struct sl_object *o, enum sl_verdict v);
 bool __real_sl_ack_answer(struct sl_object *o, enum sl_verdict v);
