@@ -132,8 +132,8 @@ static enum sl_status show(struct sl_index_lmdb_finder *f)
 		return sl_index_lmdb_show_series(
 			f->t, &f->study.uid, &f->series, (struct sl_index_series *)f->out + at);
 	case SL_LEVEL_INSTANCE:
-		return sl_index_lmdb_show_instance(f->t, &f->instance, &f->study.uid, &f->series,
-			(struct sl_index_instance *)f->out + at);
+		return sl_index_lmdb_show_instance(f->t, &f->instance, &f->study.uid,
+			&f->series.uid, f->series.volume, (struct sl_index_instance *)f->out + at);
 	}
 	return SL_E_UNSUPPORTED;
 }

@@ -147,7 +147,8 @@ static enum sl_status show_instance(
 	const struct page *p, struct sl_index_txn *t, struct sl_cur value, size_t i)
 {
 	struct sl_index_instance *out = p->out;
-	return sl_index_lmdb_show_row(t, value, p->study, p->series_row, &out[i]);
+	return sl_index_lmdb_show_row(
+		t, value, p->study, &p->series_row->uid, p->series_row->volume, &out[i]);
 }
 
 enum sl_status sl_index_lmdb_list_instances(struct sl_index_reader *base,

@@ -112,12 +112,21 @@ struct sl_index_lmdb {
 	struct sl_index_snapshot snapshot; /* under snapshot_lock */
 };
 
+/* A word of the dictionary that a reader looked up. A number means the same for ever. */
+struct sl_index_lmdb_word {
+	uint32_t no; /* 0: the empty word */
+	struct sl_uid uid;
+};
+
+enum { SL_INDEX_LMDB_WORDS = 16 }; /* most archives have a few SOP classes and transfer syntaxes */
+
 /* A transaction under way and where its failures are told. */
 struct sl_index_txn {
 	struct sl_index_lmdb *ix;
 	MDB_txn *txn;
-	struct sl_diag *diag;            /* may be NULL */
-	struct sl_index_row_state state; /* write transactions: becomes ix->state by the commit */
+	struct sl_index_lmdb_word *words; /* readers: SL_INDEX_LMDB_WORDS of them */
+	struct sl_diag *diag;             /* may be NULL */
+	struct sl_index_row_state state;  /* write transactions: becomes ix->state by the commit */
 };
 
 /* One read transaction, kept and renewed, and a cursor for each tree that is walked. */
@@ -125,7 +134,8 @@ struct sl_index_lmdb_reader {
 	struct sl_index_reader base;
 	MDB_txn *txn; /* reset between calls */
 	MDB_cursor *cursor[SL_TREE_N];
-	struct sl_index_lmdb_finder *finder; /* what one find works on */
+	struct sl_index_lmdb_finder *finder;                  /* what one find works on */
+	struct sl_index_lmdb_word words[SL_INDEX_LMDB_WORDS]; /* number n at n modulo that */
 };
 
 static inline struct sl_index_lmdb_reader *sl_index_lmdb_reader_of(struct sl_index_reader *base)
@@ -219,6 +229,10 @@ SL_MUST enum sl_status sl_index_lmdb_get_series(
 	struct sl_index_txn *t, uint64_t study, uint64_t series, struct sl_index_row_series *out);
 SL_MUST enum sl_status sl_index_lmdb_put_series(struct sl_index_txn *t, uint64_t study,
 	uint64_t series, const struct sl_index_row_series *row);
+SL_MUST enum sl_status sl_index_lmdb_get_study_uid(
+	struct sl_index_txn *t, uint64_t no, struct sl_uid *out);
+SL_MUST enum sl_status sl_index_lmdb_get_series_head(struct sl_index_txn *t, uint64_t study,
+	uint64_t series, struct sl_uid *uid, uint8_t *volume);
 SL_MUST enum sl_status sl_index_lmdb_get_place(
 	struct sl_index_txn *t, const struct sl_uid *uid, struct sl_index_row_place *out);
 SL_MUST enum sl_status sl_index_lmdb_find_study(
@@ -349,15 +363,15 @@ struct sl_index_lmdb_finder *sl_index_lmdb_finder_new(void);
 SL_MUST enum sl_status sl_index_lmdb_read_begin(
 	struct sl_index_lmdb_reader *rd, struct sl_index_txn *t, struct sl_diag *diag);
 enum sl_status sl_index_lmdb_read_end(struct sl_index_lmdb_reader *rd, enum sl_status st);
-/* An instance's row from its bytes, or from its place. */
+/* An instance's row from its bytes, or from its place; volume: its series' */
 SL_MUST enum sl_status sl_index_lmdb_show_row(struct sl_index_txn *t, struct sl_cur c,
-	const struct sl_uid *study, const struct sl_index_row_series *series,
+	const struct sl_uid *study, const struct sl_uid *series, uint8_t volume,
 	struct sl_index_instance *out);
 SL_MUST enum sl_status sl_index_lmdb_show_place(struct sl_index_txn *t,
 	const struct sl_index_row_place *place, struct sl_index_instance *out);
 SL_MUST enum sl_status sl_index_lmdb_show_instance(struct sl_index_txn *t,
 	const struct sl_index_row_instance *row, const struct sl_uid *study,
-	const struct sl_index_row_series *series, struct sl_index_instance *out);
+	const struct sl_uid *series, uint8_t volume, struct sl_index_instance *out);
 SL_MUST enum sl_status sl_index_lmdb_show_series(struct sl_index_txn *t, const struct sl_uid *study,
 	const struct sl_index_row_series *row, struct sl_index_series *out);
 SL_MUST enum sl_status sl_index_lmdb_show_study(

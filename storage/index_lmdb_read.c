@@ -53,8 +53,10 @@ enum sl_status sl_index_lmdb_open_reader(
 enum sl_status sl_index_lmdb_read_begin(
 	struct sl_index_lmdb_reader *rd, struct sl_index_txn *t, struct sl_diag *diag)
 {
-	*t = (struct sl_index_txn){
-		.ix = sl_index_lmdb_of(rd->base.index), .txn = rd->txn, .diag = diag};
+	*t = (struct sl_index_txn){.ix = sl_index_lmdb_of(rd->base.index),
+		.txn = rd->txn,
+		.words = rd->words,
+		.diag = diag};
 	return sl_index_lmdb_error(mdb_txn_renew(rd->txn), "lmdb/renew", diag);
 }
 
@@ -66,21 +68,29 @@ enum sl_status sl_index_lmdb_read_end(struct sl_index_lmdb_reader *rd, enum sl_s
 
 /* ---- rows as the seam shows them --------------------------------------------------------------- */
 
+/* SOP class or transfer syntax, most often one that was shown before. */
 static enum sl_status show_word(struct sl_index_txn *t, uint32_t no, struct sl_uid *out)
 {
+	struct sl_index_lmdb_word *known = &t->words[no % SL_INDEX_LMDB_WORDS];
 	size_t n;
-	memset(out, 0, sizeof(*out));
-	enum sl_status st = sl_index_lmdb_get_word(t, no, out->s, SL_UID_MAX, &n);
-	out->len = (uint8_t)n;
-	return st;
+	if (known->no != no) {
+		*known = (struct sl_index_lmdb_word){0};
+		enum sl_status st = sl_index_lmdb_get_word(t, no, known->uid.s, SL_UID_MAX, &n);
+		if (st != SL_OK)
+			return st;
+		known->uid.len = (uint8_t)n;
+		known->no = no;
+	}
+	*out = known->uid;
+	return SL_OK;
 }
 
 enum sl_status sl_index_lmdb_show_instance(struct sl_index_txn *t,
 	const struct sl_index_row_instance *row, const struct sl_uid *study,
-	const struct sl_index_row_series *series, struct sl_index_instance *out)
+	const struct sl_uid *series, uint8_t volume, struct sl_index_instance *out)
 {
 	out->study_instance_uid = *study;
-	out->series_instance_uid = series->uid;
+	out->series_instance_uid = *series;
 	out->sop_instance_uid = row->uid;
 	out->seq = row->seq;
 	out->dataset_len = row->dataset_len;
@@ -89,19 +99,19 @@ enum sl_status sl_index_lmdb_show_instance(struct sl_index_txn *t,
 	out->frames = row->frames;
 	out->flags = row->flags;
 	out->is_current = !row->is_behind;
-	out->volume = series->volume;
+	out->volume = volume;
 	enum sl_status st = show_word(t, row->sop_class, &out->sop_class_uid);
 	return st == SL_OK ? show_word(t, row->transfer_syntax, &out->transfer_syntax_uid) : st;
 }
 
 enum sl_status sl_index_lmdb_show_row(struct sl_index_txn *t, struct sl_cur c,
-	const struct sl_uid *study, const struct sl_index_row_series *series,
+	const struct sl_uid *study, const struct sl_uid *series, uint8_t volume,
 	struct sl_index_instance *out)
 {
 	struct sl_index_row_instance row;
-	if (sl_index_row_instance(c, &series->uid, &row) != SL_OK)
+	if (sl_index_row_instance(c, series, &row) != SL_OK)
 		return sl_index_lmdb_corrupt("index/instance", t->diag);
-	return sl_index_lmdb_show_instance(t, &row, study, series, out);
+	return sl_index_lmdb_show_instance(t, &row, study, series, volume, out);
 }
 
 enum sl_status sl_index_lmdb_show_series(struct sl_index_txn *t, const struct sl_uid *study,
@@ -140,22 +150,23 @@ enum sl_status sl_index_lmdb_show_study(
 enum sl_status sl_index_lmdb_show_place(struct sl_index_txn *t,
 	const struct sl_index_row_place *place, struct sl_index_instance *out)
 {
-	struct sl_index_row_study study;
-	struct sl_index_row_series series;
+	struct sl_uid study, series;
+	uint8_t volume = 0;
 	struct sl_cur c;
 	uint8_t kb[3 * SL_LMDB_KEY_UINT_MAX];
 	struct sl_wbuf key = sl_wbuf_of(kb, sizeof(kb));
 	sl_index_row_put_place(&key, place);
 	enum sl_status st = sl_index_lmdb_must(
-		t, sl_index_lmdb_get_study(t, place->study, &study), "index/study");
+		t, sl_index_lmdb_get_study_uid(t, place->study, &study), "index/study");
 	if (st == SL_OK)
 		st = sl_index_lmdb_must(t,
-			sl_index_lmdb_get_series(t, place->study, place->series, &series),
+			sl_index_lmdb_get_series_head(
+				t, place->study, place->series, &series, &volume),
 			"index/series");
 	if (st == SL_OK)
 		st = sl_index_lmdb_must(
 			t, sl_index_lmdb_get(t, SL_TREE_INSTANCE, &key, &c), "index/instance");
-	return st == SL_OK ? sl_index_lmdb_show_row(t, c, &study.uid, &series, out) : st;
+	return st == SL_OK ? sl_index_lmdb_show_row(t, c, &study, &series, volume, out) : st;
 }
 
 static enum sl_status find_instance(

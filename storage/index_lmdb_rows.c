@@ -149,6 +149,13 @@ enum sl_status sl_index_lmdb_get_study(
 	return st == SL_OK ? decoded(t, sl_index_row_study(c, out), "index/study") : st;
 }
 
+enum sl_status sl_index_lmdb_get_study_uid(struct sl_index_txn *t, uint64_t no, struct sl_uid *out)
+{
+	struct sl_cur c;
+	enum sl_status st = get_numbered(t, SL_TREE_STUDY, no, &c);
+	return st == SL_OK ? decoded(t, sl_index_row_study_uid(c, out), "index/study") : st;
+}
+
 enum sl_status sl_index_lmdb_put_study(
 	struct sl_index_txn *t, uint64_t no, const struct sl_index_row_study *row)
 {
@@ -158,16 +165,31 @@ enum sl_status sl_index_lmdb_put_study(
 	return put_numbered(t, SL_TREE_STUDY, no, &w);
 }
 
-enum sl_status sl_index_lmdb_get_series(
-	struct sl_index_txn *t, uint64_t study, uint64_t series, struct sl_index_row_series *out)
+static enum sl_status get_series_row(
+	struct sl_index_txn *t, uint64_t study, uint64_t series, struct sl_cur *row)
 {
-	struct sl_cur c;
 	uint8_t kb[2 * SL_LMDB_KEY_UINT_MAX];
 	struct sl_wbuf key = sl_wbuf_of(kb, sizeof(kb));
 	sl_lmdb_key_put_uint(&key, study);
 	sl_lmdb_key_put_uint(&key, series);
-	enum sl_status st = sl_index_lmdb_get(t, SL_TREE_SERIES, &key, &c);
+	return sl_index_lmdb_get(t, SL_TREE_SERIES, &key, row);
+}
+
+enum sl_status sl_index_lmdb_get_series(
+	struct sl_index_txn *t, uint64_t study, uint64_t series, struct sl_index_row_series *out)
+{
+	struct sl_cur c;
+	enum sl_status st = get_series_row(t, study, series, &c);
 	return st == SL_OK ? decoded(t, sl_index_row_series(c, out), "index/series") : st;
+}
+
+enum sl_status sl_index_lmdb_get_series_head(struct sl_index_txn *t, uint64_t study,
+	uint64_t series, struct sl_uid *uid, uint8_t *volume)
+{
+	struct sl_cur c;
+	enum sl_status st = get_series_row(t, study, series, &c);
+	return st == SL_OK ? decoded(t, sl_index_row_series_head(c, uid, volume), "index/series")
+			   : st;
 }
 
 enum sl_status sl_index_lmdb_put_series(struct sl_index_txn *t, uint64_t study, uint64_t series,

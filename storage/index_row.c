@@ -276,6 +276,13 @@ enum sl_status sl_index_row_study(struct sl_cur c, struct sl_index_row_study *ou
 	return c.bad ? SL_E_CORRUPT : get_text(&c, &out->text);
 }
 
+enum sl_status sl_index_row_study_uid(struct sl_cur c, struct sl_uid *uid)
+{
+	(void)get_u32(&c); /* flags */
+	get_uid(&c, uid);
+	return c.bad ? SL_E_CORRUPT : SL_OK;
+}
+
 void sl_index_row_put_series(struct sl_wbuf *w, const struct sl_index_row_series *s)
 {
 	put_flags(w, s->flags, &s->counts);
@@ -294,6 +301,14 @@ enum sl_status sl_index_row_series(struct sl_cur c, struct sl_index_row_series *
 	out->next_ordinal = sl_lmdb_key_uint(&c);
 	get_counts(&c, &out->counts, &out->flags);
 	return c.bad ? SL_E_CORRUPT : get_text(&c, &out->text);
+}
+
+enum sl_status sl_index_row_series_head(struct sl_cur c, struct sl_uid *uid, uint8_t *volume)
+{
+	(void)get_u32(&c); /* flags */
+	get_uid(&c, uid);
+	*volume = sl_cur_u8(&c);
+	return c.bad ? SL_E_CORRUPT : SL_OK;
 }
 
 /* ---- instance, tombstone ----------------------------------------------------------------------- */
@@ -323,8 +338,7 @@ void sl_index_row_put_instance(
 	bool has_frames = i->frames != 0;
 	sl_assert(i->file_len >= i->dataset_len);
 	sl_wbuf_u8(w, (uint8_t)((has_flags ? HAS_FLAGS : 0) | (has_number ? HAS_NUMBER : 0) |
-				(has_frames ? HAS_FRAMES : 0) |
-				(i->is_behind ? IS_BEHIND : 0)));
+				(has_frames ? HAS_FRAMES : 0) | (i->is_behind ? IS_BEHIND : 0)));
 	if (has_flags)
 		sl_lmdb_key_put_uint(w, i->flags);
 	sl_lmdb_key_put_uint(w, i->seq);

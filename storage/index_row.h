@@ -105,6 +105,11 @@ SL_MUST enum sl_status sl_index_row_tombstone(struct sl_cur c, struct sl_index_t
 SL_MUST enum sl_status sl_index_row_instance(
 	struct sl_cur c, const struct sl_uid *series, struct sl_index_row_instance *out);
 
+/* What an instance's row is shown with: the first fields alone, for lookups. */
+SL_MUST enum sl_status sl_index_row_study_uid(struct sl_cur c, struct sl_uid *uid);
+SL_MUST enum sl_status sl_index_row_series_head(
+	struct sl_cur c, struct sl_uid *uid, uint8_t *volume);
+
 /* Flags and seq alone, for which the series is not needed. */
 SL_MUST enum sl_status sl_index_row_instance_head(struct sl_cur c, uint32_t *flags, uint64_t *seq);
 

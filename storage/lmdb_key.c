@@ -144,6 +144,22 @@ void sl_lmdb_key_put_uid_end(struct sl_wbuf *w, const char *chars, size_t n)
 		put_nibble(&nb, NIB_END);
 }
 
+/* What half_of() is made from; 0: more half bytes follow, or none is of that form. */
+static const char chars_of[16] = "\0-.0123456789";
+
+/* Whole bytes of two characters, up to the first that is none; appended to *u. */
+static void take_pairs(struct sl_cur *c, struct sl_uid *u)
+{
+	while (sl_cur_left(c) > 0 && u->len + 2 <= SL_UID_MAX) {
+		char first = chars_of[*c->p >> 4], second = chars_of[*c->p & 15];
+		if (first == 0 || second == 0)
+			return;
+		u->s[u->len++] = first;
+		u->s[u->len++] = second;
+		c->p++;
+	}
+}
+
 /* The half byte after those already taken; NIB_END past the end. */
 static unsigned take_nibble(struct sl_cur *c, uint8_t *byte, bool *half)
 {
@@ -161,14 +177,8 @@ static unsigned take_nibble(struct sl_cur *c, uint8_t *byte, bool *half)
 /* The character that begins with half byte v; 0 where there is none of that form. */
 static char take_char(struct sl_cur *c, unsigned v, uint8_t *byte, bool *half)
 {
-	if (v == NIB_HYPHEN)
-		return '-';
-	if (v == NIB_DOT)
-		return '.';
-	if (v < NIB_LETTER)
-		return (char)('0' + (v - NIB_DIGIT));
-	if (v > NIB_LETTER)
-		return 0;
+	if (v != NIB_LETTER)
+		return chars_of[v];
 	unsigned hi = take_nibble(c, byte, half);
 	unsigned rank = hi << 4 | take_nibble(c, byte, half);
 	if (rank >= LETTERS)
@@ -180,6 +190,7 @@ void sl_lmdb_key_uid(struct sl_cur *c, struct sl_uid *u)
 {
 	uint8_t byte = 0;
 	bool half = false;
+	take_pairs(c, u);
 	for (;;) {
 		unsigned v = take_nibble(c, &byte, &half);
 		if (v == NIB_END)

@@ -38,6 +38,24 @@ static struct sl_cur cur(const struct sl_wbuf *w)
 	return sl_cur_of(w->base, w->len);
 }
 
+/* What lookups read of a study's row (volume NULL) or a series'. */
+static void heads_are_those_of_the_row(
+	const struct sl_wbuf *w, const struct sl_uid *uid, const uint8_t *volume)
+{
+	struct sl_cur none = sl_cur_of(w->base, 0);
+	struct sl_uid found;
+	uint8_t where;
+	if (volume == NULL) {
+		assert_int_equal(sl_index_row_study_uid(cur(w), &found), SL_OK);
+		assert_true(sl_uid_equal(&found, uid));
+		assert_int_equal(sl_index_row_study_uid(none, &found), SL_E_CORRUPT);
+		return;
+	}
+	assert_int_equal(sl_index_row_series_head(cur(w), &found, &where), SL_OK);
+	assert_true(sl_uid_equal(&found, uid) && where == *volume);
+	assert_int_equal(sl_index_row_series_head(none, &found, &where), SL_E_CORRUPT);
+}
+
 static void largest_rows_fit_and_come_back(void **state)
 {
 	(void)state;
@@ -78,10 +96,12 @@ static void largest_rows_fit_and_come_back(void **state)
 	sl_index_row_put_study(&w, &s);
 	assert_int_equal(sl_index_row_study(cur(&w), &s2), SL_OK);
 	assert_true(same_study(&s, &s2));
+	heads_are_those_of_the_row(&w, &s.uid, NULL);
 	w = sl_wbuf_of(bytes, sizeof(bytes));
 	sl_index_row_put_series(&w, &e);
 	assert_int_equal(sl_index_row_series(cur(&w), &e2), SL_OK);
 	assert_true(same_series(&e, &e2));
+	heads_are_those_of_the_row(&w, &e.uid, &e.volume);
 }
 
 static void instances_keep_only_what_they_do_not_share(void **state)
