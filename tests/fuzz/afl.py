@@ -22,7 +22,7 @@ SETTINGS = {
     "dicom.port": 0, "dicom.max_associations": 4, "dicom.idle_timeout": "2s", "dicom.artim_timeout": "1s",
     "pool.buffer_size": "64KiB", "pool.buffers": 4, "storage.quota": "64MiB", "storage.policy": "evict",
     "storage.evict_min_age": "0s", "storage.threads": 1, "storage.reserve_step": "1MiB", "index.map_size": "64MiB",
-    "log.level": "error"}
+    "index.max_delay": "0ms", "log.heartbeat": "0s", "log.level": "error"}
 
 
 @dataclasses.dataclass
@@ -72,16 +72,13 @@ def build():
 
 
 def make_inputs(folder):
-    """What the dialogue target starts from, without its choices."""
+    """What is kept for the dialogue target, without its choices: few, for each is tried many times at first."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    seeds = fuzzing.make_seeds(BUILD / "seeds") / "dialogue"
-    seen = set()
-    for path in [*sorted((fuzzing.KEPT / "dialogue").glob("*")), *sorted(seeds.glob("*"))]:
+    for path in sorted((fuzzing.KEPT / "dialogue").iterdir()):
         stream = path.read_bytes()[DIALOGUE_HEAD:]
-        if stream and stream not in seen:
-            seen.add(stream)
-            (folder / f"{len(seen):05}").write_bytes(stream)
+        if stream:
+            (folder / path.name).write_bytes(stream)
     return folder
 
 

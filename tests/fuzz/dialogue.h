@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/uid.h"
+
 #define DIALOGUE_HEAD     2
 #define DIALOGUE_INPUT    32768 /* longest input [bytes] */
 #define DIALOGUE_MESSAGES 1024  /* more do not fit into one */
@@ -15,6 +17,7 @@
 struct dialogue_message {
 	uint16_t id;
 	bool is_store, is_whole; /* C-STORE-RQ; its last fragment was sent */
+	struct sl_uid uid;       /* Affected SOP Instance UID; absent: none that can be read */
 	size_t at, n;            /* its data set, in struct dialogue's bytes */
 };
 

@@ -40,6 +40,7 @@ static void begin_message(struct reading *r)
 	*m = (struct dialogue_message){.id = cmd.message_id,
 		.is_store = cmd.field == SL_CMD_C_STORE_RQ,
 		.is_whole = !sl_cmd_has_data_set(&cmd),
+		.uid = cmd.affected_instance,
 		.at = d->n};
 	r->open = m->is_whole ? NULL : m;
 }

@@ -6,7 +6,8 @@
  *
  * What must be true, whatever was sent:
  *   - a C-STORE is answered with success or a warning only if a message with that ID was sent, and its
- *     data set, bit for bit, is in a file that a power cut at this moment would leave (PS3.4 B.2.2)
+ *     data set, bit for bit and under the UID that both name, is in a file that a power cut at this
+ *     moment would leave (PS3.4 B.2.2)
  *   - the node ends each association, by itself if need be, and then holds no buffer, no receive area,
  *     no place in a table, no reserved byte (tests/sim/node.c looks), and has allocated nothing
  *   - nothing is in the archive that was not sent, nothing is left in the spool, index and files agree
@@ -44,14 +45,22 @@ static struct {
 
 /* ---- what the node says ---- */
 
+/* The file is this object's: its data set, under the UID that command and data set name. */
 static bool holds(const struct sim_file *f, const struct dialogue_message *m)
 {
+	static const char deflated[] = "1.2.840.10008.1.2.1.99"; /* shows no UID */
+	const uint8_t *dataset = f->bytes + f->n - sl_min(f->n, m->n);
 	struct sl_p10 p10;
 	size_t header_len;
-	if (f->n < m->n || memcmp(f->bytes + f->n - m->n, talk.said.bytes + m->at, m->n) != 0)
+	if (f->n < m->n || memcmp(dataset, talk.said.bytes + m->at, m->n) != 0)
 		return false;
-	return sl_p10_decode(f->bytes, f->n, &p10, &header_len) == SL_OK &&
-	       header_len + m->n == f->n && p10.proof.dataset_len == m->n;
+	if (sl_p10_decode(f->bytes, f->n, &p10, &header_len) != SL_OK ||
+		header_len + m->n != f->n || p10.proof.dataset_len != m->n)
+		return false;
+	const struct sl_uid *uid = &p10.sop_instance_uid;
+	return sl_uid_equal(uid, &m->uid) &&
+	       (memmem(dataset, m->n, uid->s, uid->len) != NULL ||
+		       strcmp(p10.transfer_syntax_uid.s, deflated) == 0);
 }
 
 struct search {

@@ -25,7 +25,7 @@ static void walk(struct outcome *o, unsigned choices, uint32_t random, const uin
 	sl_record_init(&o->r);
 	sl_elem_init(&o->e, choices & 8 ? &tight : &SL_ELEM_LIMITS_DEFAULT,
 		(enum sl_elem_encoding)(choices & 3), &o->r);
-	struct sl_inflate *inf = sl_inflate_init(memory, 1 << 20);
+	struct sl_inflate *inf = sl_inflate_init(memory, choices & 8 ? 2000 : 1 << 20);
 	for (size_t at = 0; at < n;) {
 		random = random * 1664525 + 1013904223;
 		size_t piece = random == 0 ? n : sl_min(n - at, 1 + (random >> 24) % 32);

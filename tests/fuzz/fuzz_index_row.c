@@ -40,6 +40,16 @@ static void instance(struct sl_cur in)
 	sl_assert(!w.bad && sl_index_row_instance(c, &series, &again) == SL_OK);
 	sl_assert(same_instance(&row, &again));
 	sl_assert(sl_index_row_instance_head(c, &flags, &seq) == SL_OK && seq == row.seq && flags == row.flags);
+	sl_index_row_instance_set_behind(bytes, !row.is_behind);
+	sl_assert(sl_index_row_instance(c, &series, &again) == SL_OK && again.is_behind != row.is_behind);
+}
+
+/* A number as text: itself, or what stands for none. */
+static void integer(struct sl_cur in)
+{
+	const int64_t limit = 1000000000000;
+	int64_t v = sl_index_row_integer((const char *)in.p, sl_cur_left(&in), limit);
+	sl_assert(v == limit || (v > -limit && v < limit));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
@@ -67,6 +77,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 		break;
 	case 6:
 		instance(in);
+		break;
+	case 7:
+		integer(in);
 		break;
 	}
 	return 0;

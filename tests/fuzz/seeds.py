@@ -231,6 +231,7 @@ def corpus_dialogues():
 
 SEEDS["fuzz_dialogue"] = [bytes([i * 37 & 255, 0 if i % 8 else i >> 3 & 3]) + d for i, d in enumerate([*DIALOGUES, *corpus_dialogues()])]
 SEEDS["fuzz_elem"] = [seed for seed in (data_set(part10) for _, part10 in small_files(12000)) if seed]
+SEEDS["fuzz_elem"] += [bytes([seed[0] | 8]) + seed[1:] for seed in SEEDS["fuzz_elem"][::4]]  # limits that are met
 SEEDS["fuzz_p10"] += [part10[:1500] for _, part10 in small_files(12000)]
 SEEDS["fuzz_text"] += list(text_values())
 SEEDS["fuzz_conf"] = [f.read_bytes() for f in sorted((TOP / "conf").glob("*.toml"))]
