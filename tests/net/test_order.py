@@ -1,5 +1,5 @@
 """Success means stored: the order of the daemon's calls, seen from outside by an interposed library
-(tests/support/io_preload.c, judged by order.py). sabotage_sync.sh shows the same check turn red on
+(tests/support/io_preload.c, judged by order.py). tools/torture sabotage shows the same check turn red on
 daemons whose source was broken on purpose; here the checker gets doctored traces.
 SPDX-License-Identifier: Apache-2.0
 """

@@ -127,6 +127,27 @@ static void other_bytes_are_refused_and_the_first_stay(void **state)
 	assert_stored(r, "1.2.3.9", bytes, n);
 }
 
+/* A digest is no proof against a forger: here the file has other bytes than its header says. */
+static void bytes_are_compared_and_not_their_digests(void **state)
+{
+	struct rig *r = *state;
+	char command[200];
+	for (size_t size = 2000; size <= 1002000; size += 1000000) {
+		char uid[16];
+		snprintf(uid, sizeof(uid), "1.8.%zu", size);
+		size_t n = rig_dataset(bytes, sizeof(bytes), RIG_CT, uid, size, 3);
+		assert_int_equal(store(r, uid, bytes, n), SL_VERDICT_STORED);
+		sl_storage_close(&r->storage); /* it is in the archive */
+		snprintf(command, sizeof(command),
+			"cd %s/archive/*/*/* && printf x | dd of=%s.dcm bs=1 conv=notrunc "
+			"seek=$(($(stat -c %%s %s.dcm) - 2)) 2>/dev/null",
+			r->folder, uid, uid);
+		assert_int_equal(system(command), 0);
+		rig_open_storage(r);
+		assert_int_equal(store(r, uid, bytes, n), SL_VERDICT_DUPLICATE);
+	}
+}
+
 static void command_and_data_set_must_agree(void **state)
 {
 	struct rig *r = *state;
@@ -287,6 +308,31 @@ static void recovery_finishes_what_a_crash_left(void **state)
 	assert_false(r->storage.has_rebuilt);
 }
 
+/* A header that is sound, under its own name, and bytes that are missing: nothing of it is served. */
+static void a_file_cut_short_is_set_aside(void **state)
+{
+	struct rig *r = *state;
+	char command[400];
+	struct sl_index_snapshot snap;
+	size_t n = rig_dataset(bytes, sizeof(bytes), RIG_CT, "1.4.1", 3000, 1);
+	assert_int_equal(store(r, "1.4.1", bytes, n), SL_VERDICT_STORED);
+	assert_int_equal(sl_indexer_catch_up(r->storage.indexer), SL_OK);
+	sl_storage_close(&r->storage);
+	snprintf(command, sizeof(command),
+		"cd %s && rm -r index && f=$(find archive -type f) && head -c -1 $f > "
+		"spool/0000000000000001.dcm && rm -f $f",
+		r->folder);
+	assert_int_equal(system(command), 0);
+	rig_open_storage(r);
+	assert_int_equal(r->storage.recovered.found, 1);
+	assert_int_equal(r->storage.recovered.quarantined, 1);
+	assert_string_equal(r->storage.recovered.first_bad, "0000000000000001.dcm");
+	sl_index_snapshot(r->storage.index, &snap);
+	assert_int_equal(snap.usage.versions, 0);
+	assert_int_equal(count_files(r, "spool") + count_files(r, "archive"), 0);
+	assert_int_equal(count_files(r, "quarantine"), 1);
+}
+
 /* The files alone make the index again; what is not ours in the tree is left alone and counted. */
 static void a_lost_index_is_rebuilt_from_the_files(void **state)
 {
@@ -368,6 +414,10 @@ static void the_gate_wants_both_syncs(void **state)
 	assert_true(sl_ack_gate(o));
 	o->is_rival_durable = false;
 	o->result.dup = SL_DUP_NONE;
+	assert_true(sl_ack_gate(o));
+	const struct sl_diag cause = {.status = SL_E_SYNC, .where = "test"};
+	(void)sl_latch_fail(&r->storage.latch, &cause);
+	assert_false(sl_ack_gate(o)); /* whatever it has: the store failed since */
 	sl_ingest_abort(o);
 	rig_wait(r, &x);
 }
@@ -405,6 +455,7 @@ int main(void)
 		T(a_streamed_object_is_stored),
 		T(identical_bytes_are_not_written_again),
 		T(other_bytes_are_refused_and_the_first_stay),
+		T(bytes_are_compared_and_not_their_digests),
 		T(command_and_data_set_must_agree),
 		T(unsound_by_policy),
 		T(what_is_refused_for_its_content_may_be_set_aside),
@@ -412,6 +463,7 @@ int main(void)
 		T(an_aborted_object_leaves_nothing),
 		T(re_sends_at_once_are_one_object),
 		T(recovery_finishes_what_a_crash_left),
+		T(a_file_cut_short_is_set_aside),
 		T(a_lost_index_is_rebuilt_from_the_files),
 		T(the_gate_wants_both_syncs),
 		T(a_failed_store_answers_no_success),

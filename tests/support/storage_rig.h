@@ -77,8 +77,10 @@ static inline void rig_open_storage(struct rig *r)
 
 static inline void rig_open(struct rig *r)
 {
+	const char *tmp = getenv("TMPDIR");
 	memset(r, 0, sizeof(*r));
-	snprintf(r->folder, sizeof(r->folder), "/tmp/sluice-test-XXXXXX");
+	snprintf(r->folder, sizeof(r->folder), "%.40s/sluice-test-XXXXXX",
+		tmp != NULL ? tmp : "/tmp");
 	if (mkdtemp(r->folder) == NULL)
 		abort();
 	r->conf = (struct sl_storage_conf){
