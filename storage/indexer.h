@@ -15,7 +15,7 @@
 #include "storage/pending.h"
 #include "storage/store.h"
 
-#define SL_INDEXER_BATCH_MAX 1024 /* records in one commit */
+#define SL_INDEXER_BATCH_MAX 1024 /* records in one commit; what index.batch allows */
 
 struct sl_indexer_conf {
 	uint32_t batch; /* index.batch: records in one commit, 1 .. SL_INDEXER_BATCH_MAX */

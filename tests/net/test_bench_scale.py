@@ -39,6 +39,14 @@ def test_the_index_bench_has_a_row_for_each_size_and_class(tmp_path):
             assert row[what]["quiet_p99_us"] >= row[what]["quiet_p50_us"] > 0
 
 
+def test_the_index_as_it_grows_and_its_goals(tmp_path):
+    said = tool("bench-index", "--instances", 10000, "--json", tmp_path / "out", "grow")
+    result = json.loads((tmp_path / "out").read_text())
+    assert result["rows"][-1]["instances"] == 10000 and result["small"][-1]["studies"] >= 250
+    assert len(result["goals"]) >= 4
+    assert said.count(" met)") + said.count("NOT MET)") == len(result["goals"])
+
+
 @pytest.mark.skipif(is_sanitized(SLUICED), reason="speed is what it is for")
 def test_a_start_with_objects_in_the_spool(tmp_path):
     said = tool("bench-index", "--instances", 2000, "--objects", 40, "--rounds", 2, "--json", tmp_path / "out", "start")
