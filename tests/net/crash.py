@@ -34,7 +34,9 @@ BIG = 512 * 1024
 STUDY = "1.2.826.0.1.77"
 EVICTING = {"storage__policy": "evict", "storage__evict_min_age": "0s", "storage__quota": "6MiB"}
 SETTINGS = {"storage__threads": 4, "pool__buffers": 32, "dicom__max_associations": 16}  # a start is quick
-MOMENTS_S = (0.03, 0.1, 0.1, 0.4)  # longest life under load, one of these by turns
+ANSWERS = (1, 8, 30, 60)  # a life under load ends at fewer than one of these, by turns, and up to
+MORE_S = 0.02            # after that
+LONGEST_S = 1            # or here
 WHOLE = 25
 
 
@@ -71,7 +73,7 @@ class CrashRun:
         self.random = random.Random(self.seed)
         self.settings = {**SETTINGS, **(settings or {})}
         self.figures, self.number, self.begun = Figures(), 0, time.monotonic()
-        self.lock = threading.Lock()
+        self.lock, self.answers = threading.Condition(), 0
         self._fresh()
 
     def _fresh(self):
@@ -125,6 +127,8 @@ class CrashRun:
     def _answered(self, sent):
         with self.lock:
             self.evictions.answered(sent)
+            self.answers += 1
+            self.lock.notify_all()
 
     # ---- a round ---------------------------------------------------------------------------------------
 
@@ -137,7 +141,7 @@ class CrashRun:
                        for i in range(SENDERS)]
             for sender in senders:
                 sender.start()
-            self._let_live(self.random.choice(MOMENTS_S))
+            self._let_live()
             node.kill()
             join(senders)
         self.figures.kills += 1
@@ -150,8 +154,12 @@ class CrashRun:
             self._cut_short()
         return self._restart(is_whole)
 
-    def _let_live(self, most_s):
-        time.sleep(self.random.uniform(0, most_s))  # the random moment, not a race made to go away
+    def _let_live(self):
+        """To a random moment, by what has been done: a busy machine would be dead before it did anything."""
+        with self.lock:
+            enough = self.answers + self.random.randrange(self.random.choice(ANSWERS))
+            self.lock.wait_for(lambda: self.answers >= enough, LONGEST_S)
+        time.sleep(self.random.uniform(0, MORE_S))  # the random moment, not a race made to go away
 
     def _lose_index(self):
         """The next start makes it anew; or the operator does, before."""
@@ -166,7 +174,7 @@ class CrashRun:
         node = Node(root=self.root, start=False, **{**self.settings, **self.pool})
         process = subprocess.Popen([*node.command(), *rebuilds], stdout=subprocess.DEVNULL,
                                    stderr=subprocess.DEVNULL)
-        self._let_live(0.05)
+        time.sleep(self.random.uniform(0, 0.05))
         process.kill()
         process.wait()
         wait_unlocked(self.root)

@@ -16,7 +16,6 @@ mutants() {
 	cat <<-'TABLE'
 		none|storage/ack.c|1|nothing: the judge must stay green
 		spool_forgotten|storage/recover.c|s/return remember\(rc, seq, d\);/return SL_OK;/|recovery does not take what is in spool/
-		spool_backwards|storage/recover.c|s/return \(x > y\) - \(x < y\);/return (x < y) - (x > y);/|recovery takes the latest first
 		move_before_commit|storage/indexer.c|s/(enum sl_status st = )commit(\(ix, n, .*?\n\t\tst = )settle\(/$1settle$2commit(/s|objects move before their rows are committed
 		unlink_in_recovery|storage/recover.c|s/(\tenum sl_status st = put\(rc, d\);)/\tfor (size_t k = 0; k < rc->n; k++) {\n\t\tstruct sl_path gone;\n\t\tsl_path_spool(&gone, rc->rows[k]->seq);\n\t\t(void)unlinkat(rc->deps->root->spool_fd, gone.s, 0);\n\t}\n$1/|recovery unlinks before it has linked
 		no_tombstones|storage/recover.c|s/enum sl_status st =\s+sl_recover_tombstones\([^;]*;/enum sl_status st = SL_OK;/|recovery does not finish removals

@@ -5,20 +5,25 @@ SPDX-License-Identifier: Apache-2.0
 """
 import errno
 import os
+import shutil
 import signal
 
 import calls
 import pytest
 from bench import is_sanitized
 from node import SLUICED
+from power import fast_folder
 
-SAMPLE = int(os.environ.get("SLUICE_CALLS", "60"))
+SAMPLE = int(os.environ.get("SLUICE_CALLS", "300"))
 FULL = int(os.environ.get("SLUICE_FULL_CALLS", "6"))
+WORKERS = 6  # a case mostly waits
 
 
 @pytest.fixture(name="sweep", scope="module")
-def sweep_fixture(tmp_path_factory):
-    return calls.Sweep(tmp_path_factory.mktemp("calls"))
+def sweep_fixture():
+    folder = fast_folder("sluice-calls-")  # the calls are what is tried, not how long a sync takes
+    yield calls.Sweep(folder)
+    shutil.rmtree(folder)
 
 
 def check(verdicts):
@@ -33,7 +38,7 @@ def check(verdicts):
 # ThreadSanitizer's own mmap fails too, and a node that leaves at once (70) is a leak of threads to it.
 @pytest.mark.skipif(is_sanitized(SLUICED, ["tsan"]), reason="NOT RUN: it would be ThreadSanitizer's calls that fail")
 def test_a_sample_of_calls_that_fail(sweep, capsys):
-    verdicts = list(sweep.all(sweep.sample(SAMPLE)))
+    verdicts = list(sweep.all(sweep.sample(SAMPLE), WORKERS))
     assert all(v.injected for v in verdicts if v.case.k == 1 and v.case.name in ("pwritev", "fdatasync"))
     met = check(verdicts)
     with capsys.disabled():
@@ -75,7 +80,7 @@ def test_a_reload_without_memory_keeps_what_is_in_force(tmp_path):
 
 
 def test_the_disk_is_full_from_any_write_on(sweep, capsys):
-    verdicts = list(sweep.all_full(sweep.sample_full(FULL)))
+    verdicts = list(sweep.all_full(sweep.sample_full(FULL), WORKERS))
     met = check(verdicts)
     refused = sum(v.statuses[0xA700] for v in verdicts)
     with capsys.disabled():

@@ -16,15 +16,16 @@ from node import Node
 from oracle import judge, sent_of
 from rawscu import Ledger, Sent
 
-KILLS = int(os.environ.get("SLUICE_KILLS", "12"))
+KILLS = int(os.environ.get("SLUICE_KILLS", "100"))
 CALLS = int(os.environ.get("SLUICE_KILL_CALLS", "12"))
 
 
 def test_killed_at_random_moments(tmp_path, capsys):
-    run = crash.CrashRun(tmp_path).random_kills(KILLS)
+    seed = random.SystemRandom().randrange(1 << 32)
+    figures = crash.side_by_side(tmp_path, KILLS, 3, seed)
     with capsys.disabled():
-        print(f"\n  crash: {run}", end=" ")
-    assert run.figures.kills == KILLS and run.figures.acknowledged > 0
+        print(f"\n  crash: {figures} (seed {seed})", end=" ")
+    assert figures.kills == KILLS and figures.acknowledged > 0
 
 
 def test_killed_at_a_sample_of_calls(tmp_path, capsys):
