@@ -10,7 +10,9 @@ its long profile, and, where part of it cannot be shown, why. A row is
     NOT RUN   it has none, one did not run, or each was skipped: the line says why; counted, and a
               failure where the table says "always"
 
-Results come from JUnit files and outputs in one folder, so that a run of the whole suite is read as it is.
+Results come from JUnit files and outputs in one folder, so that a run of the whole suite is read as it is. A suite
+of its own ("suite/unit-asan"; with "?" at the end: where there is one) that is not in it is read from where
+tools/test has kept it, and its line says of when that is.
 SPDX-License-Identifier: Apache-2.0
 """
 import json
@@ -21,10 +23,15 @@ import sys
 import tempfile
 import xml.etree.ElementTree
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parent.parent / "tools"))
+import tally  # noqa: E402
 
 TESTS = Path(__file__).resolve().parent
 TOP = TESTS.parent
+KEPT = ("build/results", "build-asan/results", "build-tsan/results")  # of tools/test
 
 
 @dataclass
@@ -52,8 +59,9 @@ def read_rows():
 
 @dataclass
 class Results:
-    """{test: ("pass" | "fail" | "skip", why)} and all that was printed."""
+    """{test: ("pass" | "fail" | "skip", why)}, {suite: what came of it} and all that was printed."""
     tests: dict = field(default_factory=dict)
+    suites: dict = field(default_factory=dict)
     output: str = ""
 
     @classmethod
@@ -62,6 +70,9 @@ class Results:
         for path in sorted(Path(folder).glob("*.xml")):
             for case in xml.etree.ElementTree.parse(path).iter("testcase"):
                 results._add(case)
+        for kept in [TOP / name for name in KEPT] + [Path(folder)]:
+            for path in sorted([*kept.glob("*.xml"), *kept.glob("*.txt")]):
+                results._add_suite(path, kept != Path(folder))
         for path in sorted(Path(folder).glob("*.log")):
             results.output += path.read_text(encoding="utf-8", errors="replace") + "\n"
         return results
@@ -83,11 +94,23 @@ class Results:
         if test not in self.tests or order.index(verdict[0]) < order.index(self.tests[test][0]):
             self.tests[test] = verdict
 
+    def _add_suite(self, path, is_kept):
+        """One that ran now stands before one that was kept."""
+        passed, failed, skipped = tally.of_junit(path) if path.suffix == ".xml" else tally.of_list(path)
+        when = datetime.fromtimestamp(path.stat().st_mtime).strftime(" (of %Y-%m-%d %H:%M)") if is_kept else ""
+        self.tests["suite/" + path.stem] = "fail" if failed or not passed else "pass", ""
+        self.suites[path.stem] = f"{path.stem}: {passed} passed, {failed} failed, {skipped} skipped{when}"
+
     def of(self, names):
         """The tests that are one of these, a part of one, or one with parameters."""
+        names = [name.rstrip("?") for name in names]
+
         def is_of(test):
             return any(test == n or test.startswith((n + "::", n + "[")) for n in names)
         return {test: verdict for test, verdict in self.tests.items() if is_of(test)}
+
+    def suite_figures(self, tests):
+        return [self.suites[test.removeprefix("suite/")] for test in tests if test.startswith("suite/")]
 
     def figures(self, words):
         """What was printed behind one of the words, without pytest's dots."""
@@ -104,7 +127,7 @@ def run_tests(rows, folder):
     names = [n for n in names if "::" not in n or n.partition("::")[0] not in names]  # none twice
     net = [f"tests/{n.replace('::', '.py::', 1) if '::' in n else n + '.py'}" for n in names if n.startswith("net/")]
     wire = [f"tests/{n}.wire" for n in names if n.startswith("wire/")]
-    unit = [n for n in names if not n.startswith(("net/", "wire/"))]
+    unit = [n for n in names if not n.startswith(("net/", "wire/", "suite/"))]
     build = os.environ.get("SLUICE_BUILD", str(TOP / "build"))
     for kind, paths in (("net", net), ("wire", wire)):
         if paths:
@@ -130,8 +153,8 @@ def judge(row, results, is_long):
     tests = results.of(row.tests)
     count = {v: [t for t, (verdict, _) in tests.items() if verdict == v] for v in ("pass", "fail", "skip")}
     line = {"row": row.name, "what": row.what, "verdict": "NOT RUN", "tests": len(count["pass"]),
-            "figures": results.figures(row.words)}
-    absent = [name for name in row.tests if not results.of([name])]
+            "figures": results.figures(row.words) + results.suite_figures(tests)}
+    absent = [name for name in row.tests if not name.endswith("?") and not results.of([name])]
     if absent:
         line["absent"] = absent
     if row.missing:
