@@ -95,7 +95,10 @@ class Soak:
 
     def __str__(self):
         looks = self.judged
+        growth = f"{(looks[-1].memory - looks[0].memory) / 1024:+.0f} KiB since {looks[0].at / 60:.1f} min"
+        if self.seconds > 2 * HOUR:
+            growth = f"{slope(looks, 'memory') / 1024:+.2f} KiB/h"
         return (f"{self.rounds} rounds of {SENDERS} senders in {self.seconds / 60:.1f} min: {self.stored} objects, "
                 f"{self.bytes / 1e9:.1f} GB, 0 failed, {self.evicted} studies evicted; at rest {looks[-1].memory / 1024:.0f} KiB, "
-                f"{slope(looks, 'memory') / 1024:+.1f} KiB/h, {looks[-1].descriptors} descriptors, "
-                f"{slope(looks, 'descriptors'):+.2f}/h; index and files agree")
+                f"{growth}, {looks[-1].descriptors} descriptors, "
+                f"{looks[-1].descriptors - looks[0].descriptors:+d}; index and files agree")

@@ -9,6 +9,7 @@ import threading
 import time
 from datetime import datetime
 
+import fulldisk
 import order
 from load import CONTEXTS, CT_CLASS, Made, Sender, element, join, make, send_by, statuses
 from loopdisk import LoopDisk, needs_loop
@@ -243,6 +244,18 @@ def test_inodes_run_out(tmp_path):
         insist(node.port, filler)
         assert node.stop() == 0, node.log()
         restart_and_judge(node.root, filler)
+
+
+@needs_loop
+def test_blocks_and_inodes_run_out_after_a_few(tmp_path, capsys):
+    """While nobody looks, so that the kernel refuses (fulldisk.py; tools/torture full --mounts goes on)."""
+    for run_out in (fulldisk.blocks, fulldisk.inodes):
+        folder = tmp_path / run_out.__name__
+        folder.mkdir()
+        told = run_out(str(folder), 3)
+        with capsys.disabled():
+            print(f"\n  {told}", end=" ")
+        assert told.steps == 3 and told.statuses[REFUSED] > 0
 
 
 def test_the_quota_is_kept(tmp_path):

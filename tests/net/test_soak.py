@@ -1,5 +1,5 @@
-"""The soak (soak.py), a few rounds of it: nothing fails, index and files agree, and at rest the same
-descriptors are open. tools/torture soak goes on for minutes or days and judges the memory too.
+"""The soak (soak.py), a few rounds of it: nothing fails, index and files agree. tools/torture soak goes on for
+minutes or days and judges memory and descriptors at rest; that it would see a leak is tried here.
 SPDX-License-Identifier: Apache-2.0
 """
 import os
