@@ -2,7 +2,8 @@
  * the socket through upper layer, DIMSE, ingest and disk to the index and the response.
  *
  * Input: a byte that chooses the machine (schedule, buffers, loops, ...; nothing fails in it), a byte that
- * says how the peer ends, then what it sends (dialogue.h; dialogue_mutate.c makes new ones).
+ * says how the peer ends and whether a second one sends the same beside it, then what it sends (dialogue.h;
+ * dialogue_mutate.c makes new ones).
  *
  * What must be true, whatever was sent:
  *   - a C-STORE is answered with success or a warning only if a message with that ID was sent, and its
@@ -19,6 +20,7 @@
 #include "core/cmd.h"
 #include "core/p10.h"
 #include "core/pdu.h"
+#include "core/registry.h"
 #include "sim/peer.h"
 #include "sim/sim.h"
 #include "tests/fuzz/dialogue.h"
@@ -31,16 +33,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
 
 /* How the peer ends: it waits for the node; or goes without, at once or after a while. */
 enum ending { WAITS, CLOSES, RESETS, CLOSES_LATER };
+#define ENDING_MASK 3
+#define HAS_TWIN    4
+
+/* A peer, on the connection of its number. */
+struct peer {
+	bool is_over;
+	uint8_t pdu[PDU_MAX], command[PDU_MAX]; /* that the node is sending */
+	size_t pdu_n, command_n;
+};
 
 static struct {
 	const uint8_t *stream;
 	size_t n;
 	enum ending ending;
-	int conn;
-	bool is_over;
+	unsigned peers_n;
+	struct peer peers[2];
 	struct dialogue said;
-	uint8_t pdu[PDU_MAX], command[PDU_MAX]; /* that the node is sending */
-	size_t pdu_n, command_n;
 } talk;
 
 /* ---- what the node says ---- */
@@ -48,7 +57,6 @@ static struct {
 /* The file is this object's: its data set, under the UID that command and data set name. */
 static bool holds(const struct sim_file *f, const struct dialogue_message *m)
 {
-	static const char deflated[] = "1.2.840.10008.1.2.1.99"; /* shows no UID */
 	const uint8_t *dataset = f->bytes + f->n - sl_min(f->n, m->n);
 	struct sl_p10 p10;
 	size_t header_len;
@@ -58,9 +66,10 @@ static bool holds(const struct sim_file *f, const struct dialogue_message *m)
 		header_len + m->n != f->n || p10.proof.dataset_len != m->n)
 		return false;
 	const struct sl_uid *uid = &p10.sop_instance_uid;
-	return sl_uid_equal(uid, &m->uid) &&
-	       (memmem(dataset, m->n, uid->s, uid->len) != NULL ||
-		       strcmp(p10.transfer_syntax_uid.s, deflated) == 0);
+	const struct sl_ts_row *ts = sl_registry_ts(&p10.transfer_syntax_uid);
+	bool is_seen =
+		ts == NULL || ts->deflated || memmem(dataset, m->n, uid->s, uid->len) != NULL;
+	return is_seen && sl_uid_equal(uid, &m->uid);
 }
 
 struct search {
@@ -87,10 +96,10 @@ static void check_kept(uint16_t id, uint16_t status)
 	sim_fail("%04X for message %u, of which no data set is durable", status, id);
 }
 
-static void take_response(void)
+static void take_response(const struct peer *p)
 {
 	static struct sl_cmd rsp;
-	if (sl_cmd_decode(&rsp, talk.command, talk.command_n, NULL) != SL_OK ||
+	if (sl_cmd_decode(&rsp, p->command, p->command_n, NULL) != SL_OK ||
 		!sl_cmd_has(&rsp, SL_CMD_EL_STATUS))
 		sim_fail("the node sends what is no response");
 	sim_note("answer", rsp.responded_to, rsp.status);
@@ -100,27 +109,27 @@ static void take_response(void)
 }
 
 /* One fragment of a command set in each PDU: as much as the peer's Maximum Length allows. */
-static void take_fragment(const uint8_t *pdv, size_t n)
+static void take_fragment(struct peer *p, const uint8_t *pdv, size_t n)
 {
 	if (n < SL_PDU_PDV_HEAD_LEN || (pdv[5] & ~2u) != 1)
 		sim_fail("the node sends what is no fragment of a command set");
 	n -= SL_PDU_PDV_HEAD_LEN;
-	if (n > sizeof(talk.command) - talk.command_n)
+	if (n > sizeof(p->command) - p->command_n)
 		sim_fail("the node sends a command set without an end");
-	memcpy(talk.command + talk.command_n, pdv + SL_PDU_PDV_HEAD_LEN, n);
-	talk.command_n += n;
+	memcpy(p->command + p->command_n, pdv + SL_PDU_PDV_HEAD_LEN, n);
+	p->command_n += n;
 	if ((pdv[5] & 2) == 0)
 		return;
-	take_response();
-	talk.command_n = 0;
+	take_response(p);
+	p->command_n = 0;
 }
 
-static void take_pdu(void)
+static void take_pdu(struct peer *p)
 {
-	sim_note("told", talk.pdu[0], talk.pdu_n);
-	switch ((enum sl_pdu_type)talk.pdu[0]) {
+	sim_note("told", p->pdu[0], p->pdu_n);
+	switch ((enum sl_pdu_type)p->pdu[0]) {
 	case SL_PDU_PDATA_TF:
-		take_fragment(talk.pdu + SL_PDU_HEAD_LEN, talk.pdu_n - SL_PDU_HEAD_LEN);
+		take_fragment(p, p->pdu + SL_PDU_HEAD_LEN, p->pdu_n - SL_PDU_HEAD_LEN);
 		return;
 	case SL_PDU_ASSOCIATE_AC:
 	case SL_PDU_ASSOCIATE_RJ:
@@ -131,56 +140,77 @@ static void take_pdu(void)
 	case SL_PDU_RELEASE_RQ:
 		break;
 	}
-	sim_fail("the node sends a PDU of type %02X", talk.pdu[0]);
+	sim_fail("the node sends a PDU of type %02X", p->pdu[0]);
 }
 
 void sim_peer_is_told(int conn, const uint8_t *bytes, size_t n)
 {
-	(void)conn;
+	struct peer *p = &talk.peers[conn];
 	for (size_t i = 0; i < n; i++) {
-		talk.pdu[talk.pdu_n++] = bytes[i];
+		p->pdu[p->pdu_n++] = bytes[i];
 		size_t at = 0;
-		if (talk.pdu_n == PDU_MAX)
+		if (p->pdu_n == PDU_MAX)
 			sim_fail("the node sends a PDU of %d bytes and more", PDU_MAX);
-		if (talk.pdu_n < SL_PDU_HEAD_LEN)
+		if (p->pdu_n < SL_PDU_HEAD_LEN)
 			continue;
-		size_t len = (size_t)talk.pdu[4] << 8 | talk.pdu[5];
-		if (dialogue_pdu(talk.pdu, talk.pdu_n, &at) == SL_PDU_HEAD_LEN + len) {
-			take_pdu();
-			talk.pdu_n = 0;
+		size_t len = (size_t)p->pdu[4] << 8 | p->pdu[5];
+		if (dialogue_pdu(p->pdu, p->pdu_n, &at) == SL_PDU_HEAD_LEN + len) {
+			take_pdu(p);
+			p->pdu_n = 0;
 		}
 	}
 }
 
 /* ---- the peer ---- */
 
+static int conn_of(const struct peer *p)
+{
+	return (int)(p - talk.peers);
+}
+
 static void *listener_main(void *arg)
 {
-	(void)arg;
-	while (sim_net_receive(talk.conn, sim_now_ns() + PATIENCE_NS) == SIM_GOT_BYTES)
+	struct peer *p = arg;
+	while (sim_net_receive(conn_of(p), sim_now_ns() + PATIENCE_NS) == SIM_GOT_BYTES)
 		continue;
-	if (sim_net_is_open(talk.conn))
-		sim_fail("the association does not end");
-	talk.is_over = true;
+	if (sim_net_is_open(conn_of(p)))
+		sim_fail("an association does not end");
+	p->is_over = true;
 	return NULL;
 }
 
 static void *peer_main(void *arg)
 {
-	(void)arg;
-	talk.conn = sim_net_connect();
-	sl_assert(talk.conn >= 0);
-	(void)sim_start(listener_main, NULL, false, "listener");
-	(void)sim_net_send(talk.conn, talk.stream, talk.n);
+	struct peer *p = arg;
+	if (talk.peers_n > 1)
+		sim_sleep(sim_below(100) * SIM_MS);
+	(void)sim_net_send(conn_of(p), talk.stream, talk.n);
 	if (talk.ending == CLOSES_LATER)
 		sim_sleep(sim_below(100) * SIM_MS);
 	if (talk.ending != WAITS)
-		sim_net_close(talk.conn, talk.ending == RESETS);
-	while (!talk.is_over)
-		sim_sleep(10 * SIM_MS);
-	if (talk.ending == WAITS)
-		sim_net_close(talk.conn, false);
+		sim_net_close(conn_of(p), talk.ending == RESETS);
 	return NULL;
+}
+
+static void start_peers(void)
+{
+	for (unsigned i = 0; i < talk.peers_n; i++) {
+		struct peer *p = &talk.peers[i];
+		p->is_over = false;
+		p->pdu_n = p->command_n = 0;
+		int conn = sim_net_connect();
+		sl_assert(conn == (int)i);
+		(void)sim_start(listener_main, p, false, "listener");
+		(void)sim_start(peer_main, p, false, "peer");
+	}
+}
+
+static bool are_peers_over(void)
+{
+	for (unsigned i = 0; i < talk.peers_n; i++)
+		if (!talk.peers[i].is_over)
+			return false;
+	return true;
 }
 
 /* ---- a run ---- */
@@ -189,7 +219,7 @@ static void *peer_main(void *arg)
 static void make_plan(uint64_t seed)
 {
 	sim_plan_make_sound(seed);
-	sim_plan.peers = sim_plan.associations = 1;
+	sim_plan.peers = sim_plan.associations = talk.peers_n;
 }
 
 static void step(const char *what)
@@ -223,9 +253,9 @@ static void run(uint64_t seed)
 	sim_node_start();
 	while (!sim_node_is_up())
 		step("the node starts");
-	(void)sim_start(peer_main, NULL, false, "peer");
-	while (!talk.is_over)
-		step("the peer talks");
+	start_peers();
+	while (!are_peers_over())
+		step("the peers talk");
 	while (!sim_node_is_idle())
 		step("the association, which is over, gives back what it holds");
 	sim_node_order_stop();
@@ -247,9 +277,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 		return 0;
 	talk.stream = bytes + DIALOGUE_HEAD;
 	talk.n = n - DIALOGUE_HEAD;
-	talk.ending = (enum ending)(bytes[1] & 3);
-	talk.pdu_n = talk.command_n = 0;
-	talk.is_over = false;
+	talk.ending = (enum ending)(bytes[1] & ENDING_MASK);
+	talk.peers_n = bytes[1] & HAS_TWIN ? 2 : 1;
 	dialogue_read(&talk.said, talk.stream, talk.n);
 	sim_set_verbose(getenv("SLUICE_TRACE") != NULL);
 	run(bytes[0]);

@@ -229,7 +229,13 @@ def corpus_dialogues():
             yield request(pcontext(1, cls, [syntax])) + store(1, 7, uid, part10[at:], 4000, cls) + RELEASE
 
 
-SEEDS["fuzz_dialogue"] = [bytes([i * 37 & 255, 0 if i % 8 else i >> 3 & 3]) + d for i, d in enumerate([*DIALOGUES, *corpus_dialogues()])]
+def choices(i):
+    """A machine of its own for each seed; the peer ends in each way now and then, and sometimes has a twin."""
+    ending = 0 if i % 8 else i >> 3 & 3
+    return bytes([i * 37 & 255, ending | (4 if i % 3 == 2 else 0)])
+
+
+SEEDS["fuzz_dialogue"] = [choices(i) + d for i, d in enumerate([*DIALOGUES, *corpus_dialogues()])]
 SEEDS["fuzz_elem"] = [seed for seed in (data_set(part10) for _, part10 in small_files(12000)) if seed]
 SEEDS["fuzz_elem"] += [bytes([seed[0] | 8]) + seed[1:] for seed in SEEDS["fuzz_elem"][::4]]  # limits that are met
 SEEDS["fuzz_p10"] += [part10[:1500] for _, part10 in small_files(12000)]
