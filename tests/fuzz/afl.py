@@ -46,8 +46,8 @@ class Run:
 
     def __str__(self):
         d = self.as_dict()
-        return (f"afl: sluiced {d['executions']} executions {d['per_second']}/s  edges {d['edges_start']} at the start, " +
-                ", ".join(f"{n} at {at}" for at, n in d["edges"].items()) +
+        return (f"afl: sluiced {d['executions']} executions {d['per_second']}/s  edges {d['edges_start']} at the "
+                "start, " + ", ".join(f"{n} at {at}" for at, n in d["edges"].items()) +
                 f"  stability {self.stability}  {len(self.crashes)} crashes and hangs" +
                 "".join(f"\n  {path}" for path in self.crashes))
 
@@ -96,8 +96,9 @@ def start(number, seconds, inputs, out, roots):
     root.mkdir()
     with open(BUILD / f"afl{number}.log", "w", encoding="utf-8") as log:
         return subprocess.Popen(
-            ["afl-fuzz", "-i", inputs, "-o", out, "-M" if number == 0 else "-S", f"n{number}", "-V", str(seconds), "-m",
-             "none", "-t", "40000", "-x", fuzzing.HERE / "dict" / "dicom.dict", "--", *command(BUILD / "bin" / "sluiced", root)],
+            ["afl-fuzz", "-i", inputs, "-o", out, "-M" if number == 0 else "-S", f"n{number}", "-V", str(seconds),
+             "-m", "none", "-t", "40000", "-x", fuzzing.HERE / "dict" / "dicom.dict", "--",
+             *command(BUILD / "bin" / "sluiced", root)],
             stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment())
 
 

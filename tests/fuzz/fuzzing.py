@@ -90,8 +90,8 @@ class Run:
 
     def __str__(self):
         d = self.as_dict()
-        return (f"{self.target:10} {d['executions']:>10} executions {d['per_second']:>7}/s  edges {d['edges_start']:>5} at "
-                f"the start, " + ", ".join(f"{n} at {at}" for at, n in d["edges"].items()) +
+        return (f"{self.target:10} {d['executions']:>10} executions {d['per_second']:>7}/s  edges "
+                f"{d['edges_start']:>5} at the start, " + ", ".join(f"{n} at {at}" for at, n in d["edges"].items()) +
                 f"  {len(self.crashes)} crashes" + "".join(f"\n{'':10} {path}" for path in self.crashes))
 
 
@@ -99,8 +99,8 @@ def command_of(target, *options):
     dictionary = DICTIONARY.get(target)
     found = BUILD / "found" / target
     found.mkdir(parents=True, exist_ok=True)
-    return [BUILD / "fuzz" / f"fuzz_{target}", *options, "-timeout=30", "-rss_limit_mb=2560", f"-artifact_prefix={found}/",
-            *([f"-dict={HERE / 'dict' / dictionary}.dict"] if dictionary else [])]
+    return [BUILD / "fuzz" / f"fuzz_{target}", *options, "-timeout=30", "-rss_limit_mb=2560",
+            f"-artifact_prefix={found}/", *([f"-dict={HERE / 'dict' / dictionary}.dict"] if dictionary else [])]
 
 
 def folders_of(target, seeds):
@@ -162,8 +162,9 @@ def keep(target):
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     sources = [f for f in folders_of(target, BUILD / "seeds") if f != work]
-    done = subprocess.run(command_of(target, "-merge=1", "-set_cover_merge=1", "-use_counters=0", f"-max_len={INPUT_MAX}")
-                          + [work, *sources], capture_output=True, text=True, errors="replace", cwd=BUILD, check=False)
+    merge = command_of(target, "-merge=1", "-set_cover_merge=1", "-use_counters=0", f"-max_len={INPUT_MAX}")
+    done = subprocess.run(merge + [work, *sources], capture_output=True, text=True, errors="replace", cwd=BUILD,
+                          check=False)
     if done.returncode != 0:
         sys.stderr.write(done.stderr[-4000:])
         raise RuntimeError(f"{target}: merging failed")

@@ -211,7 +211,8 @@ DIALOGUES = [
     BASE + store(1, 1, b"1.2.9.1", ct_slice(b"1.2.9.1")) + RELEASE,
     BASE + b"".join(store(1, i, b"1.2.9.%d" % i, ct_slice(b"1.2.9.%d" % i), step=64) for i in range(1, 4)) + RELEASE,
     WINDOW + b"".join(store(1, i, b"1.2.9.%d" % i, ct_slice(b"1.2.9.%d" % i, 6000)) for i in range(1, 4)) + RELEASE,
-    WINDOW + store(1, 1, b"1.2.9.1", ct_slice(b"1.2.9.1")) * 2 + store(1, 3, b"1.2.9.1", ct_slice(b"1.2.9.1", 202)) + RELEASE,
+    WINDOW + store(1, 1, b"1.2.9.1", ct_slice(b"1.2.9.1")) * 2 + store(
+        1, 3, b"1.2.9.1", ct_slice(b"1.2.9.1", 202)) + RELEASE,
     BASE + store(1, 1, b"1.2.9.1", ct_slice(b"1.2.9.2")) + store(1, 2, b"1.2.9.3", b"") + echo(3, 3) + RELEASE,
     BASE + store(1, 1, b"1.2.9.1", ct_slice(b"1.2.9.1"))[:-40] + pdu(7, bytes(4)),
     BASE + pdata(1, 3, CANCEL) + pdata(1, 3, RSP) + BASE,
