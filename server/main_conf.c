@@ -153,6 +153,7 @@ static void fill_storage(struct sl_storage_conf *out, const struct sl_conf *conf
 	out->is_durable = storage->durability == SL_CONF_DURABILITY_FSYNC;
 	out->threads = (unsigned)storage->threads;
 	out->map_size = conf->index.map_size;
+	out->keep_ms = conf->index.checkpoint;
 	out->water = (struct sl_water_conf){
 		.low = mark_of(&storage->low_watermark),
 		.high = mark_of(&storage->high_watermark),

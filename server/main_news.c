@@ -101,6 +101,16 @@ void sl_main_news_rebuild(void *arg, const struct sl_rebuild_report *r)
 {
 	struct sl_main_news *n = arg;
 	struct sl_log_line l;
+	if (r->phase == SL_REBUILD_RESUMED) {
+		sl_log_begin(&l, n->log, SL_LOG_INFO, "index.rebuild_resumed");
+		sl_log_uint(&l, "files", r->kept_files);
+		sl_log_uint(&l, "folders", r->kept_fans);
+		sl_log_uint(&l, "dropped", r->dropped_fans);
+		if (r->why_not[0] != '\0')
+			sl_log_str(&l, "why", r->why_not);
+		sl_log_end(&l);
+		return;
+	}
 	sl_log_begin(&l, n->log, r->bad > 0 ? SL_LOG_WARN : SL_LOG_INFO, "index.rebuild");
 	sl_log_uint(&l, "files", r->files);
 	sl_log_uint(&l, "indexed", r->indexed);
@@ -110,10 +120,21 @@ void sl_main_news_rebuild(void *arg, const struct sl_rebuild_report *r)
 	sl_log_end(&l);
 }
 
+static void on_rebuild_swept(void *arg)
+{
+	struct sl_main_news *n = arg;
+	struct sl_log_line l;
+	sl_log_begin(&l, n->log, SL_LOG_INFO, "index.rebuild_swept");
+	sl_log_str(
+		&l, "note", "a rebuild was killed; the index is there, so what it had kept went");
+	sl_log_end(&l);
+}
+
 struct sl_storage_news sl_main_news(struct sl_main_news *n)
 {
 	return (struct sl_storage_news){
 		.on_rebuild = sl_main_news_rebuild,
+		.on_rebuild_swept = on_rebuild_swept,
 		.on_conflict = on_conflict,
 		.on_thread = sl_seal_thread,
 		.on_evicted = on_evicted,

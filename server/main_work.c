@@ -34,6 +34,19 @@ static uint64_t per_second(uint64_t n, uint64_t ms)
 static void on_progress(void *arg, const struct sl_rebuild_report *r)
 {
 	(void)arg;
+	if (r->phase == SL_REBUILD_RESUMED) {
+		if (r->why_not[0] != '\0')
+			fprintf(stderr,
+				"rebuild: an earlier one was killed; %u folders of what it kept "
+				"are read again: %s\n",
+				r->dropped_fans, r->why_not);
+		if (r->kept_fans > 0)
+			fprintf(stderr,
+				"rebuild: resumed: %" PRIu64 " files in %u of 256 folders were "
+				"read before\n",
+				r->kept_files, r->kept_fans);
+		return;
+	}
 	bool writes = r->phase == SL_REBUILD_WRITING;
 	fprintf(stderr,
 		"rebuild: %s, %u %% done: %" PRIu64 " files read, %" PRIu64 " rows written, "

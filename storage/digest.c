@@ -35,3 +35,8 @@ void sl_digest_end(const struct sl_digest *g, uint8_t out[SL_DIGEST_LEN])
 		&c, XXH3_128bits_digest((const XXH3_state_t *)(const void *)g->state));
 	memcpy(out, c.digest, SL_DIGEST_LEN);
 }
+
+uint64_t sl_digest_short(const void *bytes, size_t n)
+{
+	return XXH3_64bits(bytes, n);
+}

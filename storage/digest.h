@@ -13,3 +13,6 @@ struct sl_digest {
 void sl_digest_init(struct sl_digest *g);
 void sl_digest_feed(struct sl_digest *g, const void *bytes, size_t n);
 void sl_digest_end(const struct sl_digest *g, uint8_t out[SL_DIGEST_LEN]);
+
+/* 64 bits of XXH3 over a few bytes. */
+uint64_t sl_digest_short(const void *bytes, size_t n);

@@ -11,12 +11,16 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "storage/index_lmdb.h"
 #include "storage/inflate.h"
 #include "storage/oserr.h"
 #include "storage/path.h"
+#include "storage/rebuild_priv.h"
+#include "storage/rekeep.h"
 #include "storage/rewalk.h"
 #include "storage/scan.h"
 #include "storage/sorter.h"
@@ -28,8 +32,6 @@
 #define MEMORY  (64 * SL_MIB)
 #define TICK_MS 1000
 
-static const char marker[] = "rebuilding", draft[] = "new";
-
 /* One thread's. */
 struct lane {
 	struct sl_rewalk walk;
@@ -40,15 +42,18 @@ struct rebuild {
 	const struct sl_rebuild_conf *conf;
 	struct sl_store *store;
 	struct sl_sorter *sorter;
+	struct sl_rekeep *keep;
+	struct sl_rekeep_found kept; /* of an earlier one */
 	struct lane *lanes;
 	uint64_t begun_ns;
-	atomic_uint_fast64_t files, bad, gone; /* sums of their own: relaxed */
-	pthread_mutex_t lock;                  /* of first_bad, and who moves to trash/ */
+	atomic_uint_fast64_t files, bad; /* sums of their own: relaxed */
+	pthread_mutex_t lock;            /* of first_bad */
 	char first_bad[96];
 
 	/* writing */
 	struct sl_index *index;
 	uint64_t read, put; /* records sorted, and given to the index */
+	uint64_t gone;      /* and not given: on their way out */
 	struct sl_record *records;
 	const struct sl_record *rows[BATCH];
 	struct sl_index_result results[BATCH];
@@ -65,7 +70,10 @@ static struct sl_rebuild_report report_of(
 		.ms = (sl_env_now_ns(rb->conf->env) - rb->begun_ns) / 1000000u,
 		.files = atomic_load_explicit(&rb->files, memory_order_relaxed),
 		.bad = atomic_load_explicit(&rb->bad, memory_order_relaxed),
-		.gone = atomic_load_explicit(&rb->gone, memory_order_relaxed),
+		.gone = rb->gone,
+		.kept_fans = rb->kept.fans,
+		.kept_files = rb->kept.files,
+		.dropped_fans = rb->kept.dropped,
 	};
 	if (rb->index != NULL) {
 		struct sl_index_snapshot snap;
@@ -74,6 +82,7 @@ static struct sl_rebuild_report report_of(
 	}
 	pthread_mutex_lock(&rb->lock);
 	memcpy(r.first_bad, rb->first_bad, sizeof(r.first_bad));
+	memcpy(r.why_not, rb->kept.why_not, sizeof(r.why_not));
 	pthread_mutex_unlock(&rb->lock);
 	return r;
 }
@@ -132,25 +141,6 @@ static enum sl_status read_file(struct rebuild *rb, struct lane *l, int folder_f
 	return l->record.seq > 0 && strcmp(own.s, path) == 0 ? SL_OK : SL_E_CORRUPT;
 }
 
-/* A file whose removal was committed in the index that is lost: on its way again. */
-static enum sl_status take_out(struct rebuild *rb, const struct sl_record *r, struct sl_diag *d)
-{
-	const struct sl_index_tombstone tomb = {
-		.seq = r->seq,
-		.kind = SL_INDEX_TOMB_INSTANCE,
-		.study_instance_uid = r->study_instance_uid,
-		.series_instance_uid = r->series_instance_uid,
-		.sop_instance_uid = r->sop_instance_uid,
-		.object_seq = r->seq,
-		.is_plain_name = (r->flags & SL_RECORD_PLAIN_NAME) != 0,
-	};
-	atomic_fetch_add_explicit(&rb->gone, 1, memory_order_relaxed);
-	pthread_mutex_lock(&rb->lock);
-	enum sl_status st = sl_trash_move(rb->conf->root, &tomb, 1, d);
-	pthread_mutex_unlock(&rb->lock);
-	return st;
-}
-
 static enum sl_status on_file(
 	void *arg, unsigned thread, const struct sl_scan_file *f, struct sl_diag *d)
 {
@@ -159,13 +149,12 @@ static enum sl_status on_file(
 	struct sl_diag why = {0};
 	atomic_fetch_add_explicit(&rb->files, 1, memory_order_relaxed);
 	enum sl_status st = read_file(rb, l, f->folder_fd, f->name, f->path, 0, &why);
-	if (st == SL_OK && rb->conf->ops != NULL && sl_ops_is_gone(rb->conf->ops, &l->record))
-		return take_out(rb, &l->record, d);
 	if (st == SL_OK)
 		return sl_sorter_add(rb->sorter, thread, &l->record, d);
 	if (st != SL_E_CORRUPT && st != SL_E_IO)
 		return sl_fail(d, st, why.errnum, why.where, "%s", why.text);
 	count_bad(rb, f->path);
+	sl_rekeep_spoil(rb->keep, thread);
 	return SL_OK;
 }
 
@@ -173,22 +162,24 @@ static enum sl_status on_file(
 static enum sl_status on_bad(
 	void *arg, unsigned thread, const char *path, enum sl_status why, struct sl_diag *d)
 {
-	(void)thread;
+	struct rebuild *rb = arg;
 	(void)d;
-	count_bad(arg, path);
+	count_bad(rb, path);
+	sl_rekeep_spoil(rb->keep, thread);
 	return why == SL_E_UNSUPPORTED ? SL_OK : why;
 }
 
-static enum sl_status open_folder(int dirfd, const char *name, DIR **out, struct sl_diag *d)
+static bool wants(void *arg, const char *fan)
 {
-	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	*out = fd >= 0 ? fdopendir(fd) : NULL;
-	if (*out != NULL)
-		return SL_OK;
-	enum sl_status st = sl_oserr_fail(d, name);
-	if (fd >= 0)
-		close(fd);
-	return st;
+	const struct rebuild *rb = arg;
+	return !sl_rekeep_has(rb->keep, fan);
+}
+
+static enum sl_status on_fan(
+	void *arg, unsigned thread, const struct sl_scan_fan *fan, struct sl_diag *d)
+{
+	struct rebuild *rb = arg;
+	return sl_rekeep_fan(rb->keep, thread, fan, d);
 }
 
 /* What came last. What is not sound there is left to recovery, which sets it aside. */
@@ -197,7 +188,7 @@ static enum sl_status read_spool(struct rebuild *rb, struct sl_diag *d)
 	struct dirent *entry;
 	uint64_t seq;
 	DIR *dir;
-	enum sl_status st = open_folder(rb->conf->root->root_fd, SL_PATH_SPOOL, &dir, d);
+	enum sl_status st = sl_rebuild_folder(rb->conf->root->root_fd, SL_PATH_SPOOL, &dir, d);
 	if (st != SL_OK)
 		return st;
 	while (st == SL_OK && (entry = readdir(dir)) != NULL) {
@@ -219,38 +210,22 @@ static enum sl_status read_spool(struct rebuild *rb, struct sl_diag *d)
 	return st;
 }
 
-/* Above every seq that a name in quarantine/ has, so that none is given twice. */
-static enum sl_status seq_after_quarantine(
-	const struct sl_root *root, uint64_t *next, struct sl_diag *d)
-{
-	struct dirent *entry;
-	struct sl_diag none = {0};
-	uint64_t seq;
-	DIR *dir;
-	enum sl_status st = open_folder(root->root_fd, SL_PATH_QUARANTINE, &dir, &none);
-	if (st == SL_E_NOTFOUND)
-		return SL_OK;
-	if (st != SL_OK)
-		return sl_fail(d, st, none.errnum, none.where, "%s", none.text);
-	while ((entry = readdir(dir)) != NULL)
-		if (sl_path_spool_seq(entry->d_name, &seq) && seq < UINT64_MAX)
-			*next = sl_max64(*next, seq + 1);
-	closedir(dir);
-	return SL_OK;
-}
-
 static enum sl_status read_all(struct rebuild *rb, struct sl_diag *d)
 {
 	const struct sl_scan_conf scan = {
 		.threads = rb->conf->threads,
+		.wants = wants,
 		.on_file = on_file,
 		.on_bad = on_bad,
+		.on_fan = on_fan,
 		.on_tick = on_tick,
 		.tick_ms = TICK_MS,
 		.arg = rb,
 	};
 	enum sl_status st = sl_scan_archive(rb->conf->root, &scan, d);
 	if (st == SL_OK)
+		st = sl_rekeep_end(rb->keep, d);
+	if (st == SL_OK) /* not kept: it is read each time */
 		st = read_spool(rb, d);
 	return st == SL_OK ? sl_sorter_sort(rb->sorter, d) : st;
 }
@@ -270,6 +245,22 @@ static enum sl_status flush(struct rebuild *rb, size_t n, struct sl_diag *d)
 	return st;
 }
 
+/* A file whose removal was committed in the index that is lost: on its way again. */
+static enum sl_status take_out(struct rebuild *rb, const struct sl_record *r, struct sl_diag *d)
+{
+	const struct sl_index_tombstone tomb = {
+		.seq = r->seq,
+		.kind = SL_INDEX_TOMB_INSTANCE,
+		.study_instance_uid = r->study_instance_uid,
+		.series_instance_uid = r->series_instance_uid,
+		.sop_instance_uid = r->sop_instance_uid,
+		.object_seq = r->seq,
+		.is_plain_name = (r->flags & SL_RECORD_PLAIN_NAME) != 0,
+	};
+	rb->gone++;
+	return sl_trash_move(rb->conf->root, &tomb, 1, d);
+}
+
 static enum sl_status write_all(struct rebuild *rb, struct sl_diag *d)
 {
 	uint64_t told_ns = sl_env_now_ns(rb->conf->env);
@@ -277,6 +268,12 @@ static enum sl_status write_all(struct rebuild *rb, struct sl_diag *d)
 	enum sl_status st;
 	rb->read = sl_sorter_count(rb->sorter);
 	while ((st = sl_sorter_next(rb->sorter, &rb->records[n], d)) == SL_OK) {
+		if (rb->conf->ops != NULL && sl_ops_is_gone(rb->conf->ops, &rb->records[n])) {
+			st = take_out(rb, &rb->records[n], d);
+			if (st != SL_OK)
+				return st;
+			continue;
+		}
 		rb->rows[n] = &rb->records[n];
 		if (++n < BATCH)
 			continue;
@@ -297,8 +294,8 @@ static enum sl_status write_all(struct rebuild *rb, struct sl_diag *d)
 static enum sl_status open_draft(struct rebuild *rb, struct sl_diag *d)
 {
 	const struct sl_root *root = rb->conf->root;
-	char path[SL_ROOT_PATH_MAX + sizeof(draft) + 1];
-	snprintf(path, sizeof(path), "%s/%s", root->index_path, draft);
+	char path[SL_ROOT_PATH_MAX + sizeof(SL_REBUILD_DRAFT) + 1];
+	snprintf(path, sizeof(path), "%s/%s", root->index_path, SL_REBUILD_DRAFT);
 	struct sl_index_lmdb_options options = {
 		.path = path,
 		.map_size = rb->conf->map_size,
@@ -308,58 +305,8 @@ static enum sl_status open_draft(struct rebuild *rb, struct sl_diag *d)
 		.is_draft = true,
 		.next_seq = rb->conf->next_seq,
 	};
-	enum sl_status st = seq_after_quarantine(root, &options.next_seq, d);
+	enum sl_status st = sl_rebuild_seq_after_quarantine(root, &options.next_seq, d);
 	return st == SL_OK ? sl_index_lmdb_open(&options, &rb->index, d) : st;
-}
-
-/* ---- the place of the index --------------------------------------------------------------------- */
-
-bool sl_rebuild_is_due(const struct sl_root *root)
-{
-	return faccessat(root->index_fd, marker, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
-bool sl_rebuild_has_files(const struct sl_root *root)
-{
-	bool has_some = false;
-	struct dirent *entry;
-	struct sl_diag none = {0};
-	DIR *dir;
-	if (open_folder(root->archive_fd, ".", &dir, &none) != SL_OK)
-		return true; /* rather a rebuild too many */
-	while (!has_some && (entry = readdir(dir)) != NULL)
-		has_some = entry->d_name[0] != '.';
-	closedir(dir);
-	return has_some;
-}
-
-enum sl_status sl_rebuild_sweep(const struct sl_root *root, struct sl_diag *d)
-{
-	static const char *const names[] = {"new/data.mdb", "new/lock.mdb"};
-	for (size_t i = 0; i < SL_ARRAY_N(names); i++)
-		if (unlinkat(root->index_fd, names[i], 0) != 0 && errno != ENOENT)
-			return sl_oserr_fail(d, "index/sweep");
-	if (unlinkat(root->index_fd, draft, AT_REMOVEDIR) != 0 && errno != ENOENT)
-		return sl_oserr_fail(d, "index/sweep");
-	return SL_OK;
-}
-
-/* The draft is durable: from this rename on it is the index. Names that were read need not be: who made
- * them may have been killed before its fsync. No row may outlive its file, so they are synced first, in one
- * call, whichever folders they are in. */
-static enum sl_status take_place(const struct sl_root *root, struct sl_diag *d)
-{
-	if (root->is_durable && syncfs(root->root_fd) != 0)
-		return sl_fail(d, SL_E_SYNC, errno, "archive/syncfs", "%s", strerror(errno));
-	if (renameat(root->index_fd, "new/data.mdb", root->index_fd, "data.mdb") != 0)
-		return sl_oserr_fail(d, "index/rename");
-	/* The marker of an earlier program was about the index that is gone now. */
-	if (unlinkat(root->index_fd, marker, 0) != 0 && errno != ENOENT)
-		return sl_oserr_fail(d, "index/mark");
-	enum sl_status st = sl_rebuild_sweep(root, d);
-	if (st == SL_OK && root->is_durable && fsync(root->index_fd) != 0)
-		st = sl_fail(d, SL_E_SYNC, errno, "index/fsync", "%s", strerror(errno));
-	return st;
 }
 
 /* ---- all of it ---------------------------------------------------------------------------------- */
@@ -367,6 +314,59 @@ static enum sl_status take_place(const struct sl_root *root, struct sl_diag *d)
 static enum sl_status no_memory(struct sl_diag *d)
 {
 	return sl_fail(d, SL_E_NOMEM, ENOMEM, "rebuild", "no memory");
+}
+
+/* Of all but the files that decides what their records are. */
+static void identify(const struct rebuild *rb, uint8_t out[SL_DIGEST_LEN])
+{
+	const struct sl_rebuild_conf *conf = rb->conf;
+	const struct sl_charsets *charsets = conf->charsets;
+	struct stat archive = {0};
+	(void)fstat(conf->root->archive_fd, &archive);
+	const uint64_t numbers[] = {sizeof(struct sl_record), archive.st_ino, conf->limits.depth,
+		conf->limits.elements, conf->limits.value_len, conf->inflate_max};
+	struct sl_digest g;
+	sl_digest_init(&g);
+	sl_digest_feed(&g, SL_VERSION, sizeof(SL_VERSION));
+	sl_digest_feed(&g, numbers, sizeof(numbers));
+	for (enum sl_attr a = 0; a < SL_ATTR_N; a++) {
+		const uint32_t row[] = {sl_attrs[a].tag, sl_attrs[a].level, sl_attrs[a].cap};
+		sl_digest_feed(&g, row, sizeof(row));
+	}
+	for (size_t i = 0; charsets != NULL && i < charsets->n; i++) {
+		const struct sl_charset_rule *rule = &charsets->rules[i];
+		sl_digest_feed(&g, rule->calling.s, strlen(rule->calling.s) + 1);
+		sl_digest_feed(&g, rule->term, strlen(rule->term) + 1);
+	}
+	if (charsets != NULL)
+		sl_digest_feed(&g, charsets->other, strlen(charsets->other));
+	sl_digest_end(&g, out);
+}
+
+/* The sorter, with what an earlier rebuild kept in it. */
+static enum sl_status open_sorter(struct rebuild *rb, struct sl_diag *d)
+{
+	const struct sl_rebuild_conf *conf = rb->conf;
+	bool had_some;
+	enum sl_status st = sl_sorter_open(&rb->sorter, conf->root->index_fd, conf->threads,
+		conf->memory > 0 ? conf->memory : MEMORY, d);
+	if (st == SL_OK)
+		st = sl_rebuild_clear(conf->root, false, &had_some, d);
+	if (st != SL_OK)
+		return st;
+	struct sl_rekeep_conf keep = {
+		.root = conf->root,
+		.env = conf->env,
+		.sorter = rb->sorter,
+		.threads = conf->threads,
+		.interval_ms = conf->keep_ms,
+	};
+	identify(rb, keep.identity);
+	st = sl_rekeep_open(&rb->keep, &keep, &rb->kept, d);
+	if (st == SL_OK && (rb->kept.fans > 0 || rb->kept.why_not[0] != '\0'))
+		tell(rb, SL_REBUILD_RESUMED, 0);
+	atomic_fetch_add_explicit(&rb->files, rb->kept.files, memory_order_relaxed);
+	return st;
 }
 
 static enum sl_status prepare(struct rebuild *rb, struct sl_diag *d)
@@ -388,10 +388,7 @@ static enum sl_status prepare(struct rebuild *rb, struct sl_diag *d)
 			return no_memory(d);
 	}
 	enum sl_status st = sl_store_fs_open(&rb->store, conf->root, d);
-	if (st != SL_OK)
-		return st;
-	return sl_sorter_open(&rb->sorter, conf->root->index_fd, conf->threads,
-		conf->memory > 0 ? conf->memory : MEMORY, d);
+	return st == SL_OK ? open_sorter(rb, d) : st;
 }
 
 static void release(struct rebuild *rb)
@@ -404,6 +401,7 @@ static void release(struct rebuild *rb)
 	free(rb->records);
 	sl_index_close(rb->index);
 	sl_sorter_close(rb->sorter);
+	sl_rekeep_close(rb->keep);
 	sl_store_fs_close(rb->store);
 	pthread_mutex_destroy(&rb->lock);
 	free(rb);
@@ -423,8 +421,6 @@ enum sl_status sl_rebuild(
 	pthread_mutex_init(&rb->lock, NULL);
 	enum sl_status st = prepare(rb, d);
 	if (st == SL_OK)
-		st = sl_rebuild_sweep(conf->root, d);
-	if (st == SL_OK)
 		st = read_all(rb, d);
 	if (st == SL_OK)
 		st = open_draft(rb, d);
@@ -434,7 +430,7 @@ enum sl_status sl_rebuild(
 	sl_index_close(rb->index);
 	rb->index = NULL;
 	if (st == SL_OK)
-		st = take_place(conf->root, d);
+		st = sl_rebuild_take_place(conf->root, d);
 	release(rb);
 	return st;
 }

@@ -6,9 +6,10 @@
  * place. So the outcome depends on what the files say alone, not on the order of folders: the first value
  * is the one with the lowest seq, as it was when the objects came.
  *
- * An index that is there is therefore whole. What a rebuild that was killed leaves in index/new/ is
- * thrown away, the old index (if any) stays in use until the rename, and the rebuild simply runs again: at
- * the start of the node when there is no index though archive/ holds studies, or when it is asked for.
+ * An index that is there is therefore whole; the old one (if any) stays in use until the rename. A rebuild
+ * that was killed runs again at the start of the node, when there is no index though archive/ holds studies,
+ * or when it is asked for. It goes on from what the killed one kept of its reading (rekeep.h), as far as
+ * that is still so; the writing begins anew.
  *
  * What is in spool/ comes in too, in its turn; recovery moves it afterwards. trash/ and quarantine/ are
  * passed over, but for the seqs they use. What no file says is not there again: see sl_rebuild().
@@ -20,7 +21,12 @@
 #include "storage/ops.h"
 #include "storage/root.h"
 
-enum sl_rebuild_phase { SL_REBUILD_READING, SL_REBUILD_WRITING, SL_REBUILD_DONE };
+enum sl_rebuild_phase {
+	SL_REBUILD_RESUMED, /* told once, first, where an earlier one left something */
+	SL_REBUILD_READING,
+	SL_REBUILD_WRITING,
+	SL_REBUILD_DONE
+};
 
 struct sl_rebuild_report {
 	enum sl_rebuild_phase phase;
@@ -30,7 +36,11 @@ struct sl_rebuild_report {
 	uint64_t indexed;  /* rows made */
 	uint64_t
 		bad; /* no sound header, wrong length, not where its UIDs put it, unreadable: left alone */
-	char first_bad[96]; /* the end of the path of the first of these that was met */
+	char first_bad[96];    /* the end of the path of the first of these that was met */
+	unsigned kept_fans;    /* folders hh of archive/ that an earlier rebuild had read... */
+	uint64_t kept_files;   /* ...and the files in them: taken over, not read again */
+	unsigned dropped_fans; /* that it had read, but were read again... */
+	char why_not[96];      /* ...because; "" = all could be taken over */
 	uint64_t gone; /* of studies and objects that were being removed: on their way out again */
 };
 
@@ -46,6 +56,7 @@ struct sl_rebuild_conf {
 	const struct sl_ops
 		*ops;      /* what was on its way out when the index was lost; NULL: nothing */
 	uint64_t next_seq; /* of the old index, where it is known; else 0 */
+	uint64_t keep_ms;  /* what is read is kept about so often (index.checkpoint) */
 	/* About once a second, on the caller's thread; may be NULL. */
 	void (*on_progress)(void *arg, const struct sl_rebuild_report *so_far);
 	void *arg;
@@ -57,8 +68,10 @@ bool sl_rebuild_is_due(const struct sl_root *root);
 /* True when archive/ holds anything: without an index, it has been lost. */
 bool sl_rebuild_has_files(const struct sl_root *root);
 
-/* Throws away what a rebuild that was killed left. Nobody has index/new/ open. SL_E_IO. */
-SL_MUST enum sl_status sl_rebuild_sweep(const struct sl_root *root, struct sl_diag *d);
+/* Throws away what a rebuild that was killed left; *had_some where there was any. Nobody has index/new/
+ * open. SL_E_IO, SL_E_SYNC. */
+SL_MUST enum sl_status sl_rebuild_sweep(
+	const struct sl_root *root, bool *had_some, struct sl_diag *d);
 
 /* Makes the index anew and puts it in its place; nobody has it open. The result has the rows of the lost
  * one, but for what no file says: which numbers were given, the values that an object left behind in rows

@@ -1,8 +1,8 @@
-/* Who takes which study, and the way down from there.
+/* Who takes which folder, and the way down from there.
  *
- * The two upper levels are read under a lock, by whoever wants the next study: 256 folders and one name
- * for each study, so little that nobody waits long. Below, each thread reads folders by getdents64() into
- * its own memory: a study of one file costs two openings and no allocation.
+ * The upper level, archive/ with its 256 folders, is read under a lock by whoever wants the next one. Below,
+ * each thread reads folders by getdents64() into its own memory: a study of one file costs two openings
+ * and no allocation.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "storage/scan.h"
 
@@ -14,9 +14,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "storage/digest.h"
 #include "storage/oserr.h"
 #include "storage/thread.h"
 
@@ -27,12 +29,14 @@ enum {
 	ENTRIES_MAX = ENTRIES_BYTES / 24,
 };
 
+/* Folders, by how far below archive/ they are. */
+enum level { FAN, STUDY, SERIES, LEVELS };
+
 struct scan {
 	const struct sl_root *root;
 	const struct sl_scan_conf *conf;
-	pthread_mutex_t lock; /* all below but has_failed */
-	DIR *top, *fan;       /* archive/, and archive/<hh> while it lasts */
-	char fan_name[NAME_MAX + 1];
+	pthread_mutex_t lock;  /* all below but has_failed */
+	DIR *top;              /* archive/ */
 	unsigned fans, fans_n; /* begun, of how many */
 	unsigned running;      /* threads that have not ended */
 	pthread_cond_t ended;  /* one did */
@@ -53,7 +57,8 @@ struct worker {
 	unsigned no;
 	pthread_t id;
 	char path[4 * (NAME_MAX + 1)]; /* beneath archive/, of what is looked at */
-	struct entries series, files;  /* of the study, of the series */
+	uint64_t sum;                  /* of the folders of the fan so far */
+	struct entries entries[LEVELS];
 };
 
 static enum sl_status fail_errno(struct sl_diag *d, const char *where, const char *path)
@@ -85,7 +90,7 @@ static enum sl_status tell_stray(struct worker *w, struct sl_diag *d)
 	return tell_bad(w, SL_E_UNSUPPORTED, d);
 }
 
-/* ---- below a study ------------------------------------------------------------------------------ */
+/* ---- the way down ------------------------------------------------------------------------------- */
 
 static int by_inode(const void *a, const void *b)
 {
@@ -136,142 +141,152 @@ static enum sl_status see_file(
 	return conf->on_file(conf->arg, w->no, &f, d);
 }
 
-static enum sl_status see_series(struct worker *w, int fd, struct sl_diag *d)
+/* A folder as it is before it is read: another sum, if anything was put into it or taken out since. */
+static void add_to_sum(struct worker *w, const struct stat *sb)
 {
+	struct {
+		uint64_t inode, changed_s, changed_ns, path;
+	} said = {sb->st_ino, (uint64_t)sb->st_ctim.tv_sec, (uint64_t)sb->st_ctim.tv_nsec,
+		sl_digest_short(w->path, strlen(w->path))};
+	w->sum += sl_digest_short(&said, sizeof(said));
+}
+
+static enum sl_status enter(
+	struct worker *w, int dirfd, const char *name, enum level level, struct sl_diag *d);
+
+/* w->path: what stands in a folder of that level. */
+static enum sl_status see_entry(
+	struct worker *w, int fd, const struct dirent64 *entry, enum level level, struct sl_diag *d)
+{
+	if (level == SERIES)
+		return see_file(w, fd, entry, d);
+	bool is_folder = entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN;
+	if (!is_folder || entry->d_name[0] == '.')
+		return tell_stray(w, d);
+	return enter(w, fd, entry->d_name, level + 1, d);
+}
+
+static enum sl_status see_folder(struct worker *w, int fd, enum level level, struct sl_diag *d)
+{
+	struct entries *e = &w->entries[level];
 	size_t len = strlen(w->path);
 	enum sl_status st;
 	do {
-		st = read_entries(fd, &w->files, w->path, d);
-		for (size_t i = 0; st == SL_OK && i < w->files.n; i++) {
+		st = read_entries(fd, e, w->path, d);
+		for (size_t i = 0; st == SL_OK && i < e->n; i++) {
 			if (atomic_load_explicit(&w->scan->has_failed, memory_order_relaxed))
 				return SL_END;
-			step_into(w, len, w->files.sorted[i]->d_name);
-			st = see_file(w, fd, w->files.sorted[i], d);
+			step_into(w, len, e->sorted[i]->d_name);
+			st = see_entry(w, fd, e->sorted[i], level, d);
 		}
 		w->path[len] = '\0';
-	} while (st == SL_OK && w->files.n > 0);
+	} while (st == SL_OK && e->n > 0);
 	return st;
 }
 
-/* Opens the folder of w->path and goes through it. What cannot be opened is told and passed over. */
-static enum sl_status enter(
-	struct worker *w, int dirfd, const char *name, bool is_study, struct sl_diag *d);
-
-static enum sl_status see_study(struct worker *w, int fd, struct sl_diag *d)
-{
-	size_t len = strlen(w->path);
-	enum sl_status st;
-	do {
-		st = read_entries(fd, &w->series, w->path, d);
-		for (size_t i = 0; st == SL_OK && i < w->series.n; i++) {
-			const struct dirent64 *entry = w->series.sorted[i];
-			bool is_folder = entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN;
-			step_into(w, len, entry->d_name);
-			st = is_folder && entry->d_name[0] != '.'
-				     ? enter(w, fd, entry->d_name, false, d)
-				     : tell_stray(w, d);
-		}
-		w->path[len] = '\0';
-	} while (st == SL_OK && w->series.n > 0);
-	return st;
-}
-
-static enum sl_status enter(
-	struct worker *w, int dirfd, const char *name, bool is_study, struct sl_diag *d)
+/* After a call on the folder w->path failed: told and passed over. */
+static enum sl_status tell_closed(struct worker *w, struct sl_diag *d)
 {
 	struct sl_diag why = {0};
-	int fd = is_study ? sl_root_openat(dirfd, name, O_RDONLY | O_DIRECTORY, 0)
-			  : open_folder(dirfd, name);
-	if (fd < 0 && (errno == ENOTDIR || errno == ELOOP))
+	if (errno == ENOTDIR || errno == ELOOP)
 		return tell_stray(w, d);
-	if (fd < 0) {
-		enum sl_status st = fail_errno(&why, "archive/open", w->path);
-		enum sl_status go_on = tell_bad(w, st, &why);
-		if (go_on != SL_OK)
-			*d = why;
-		return go_on;
-	}
-	enum sl_status st = is_study ? see_study(w, fd, d) : see_series(w, fd, d);
+	enum sl_status st = fail_errno(&why, "archive/open", w->path);
+	st = tell_bad(w, st, &why);
+	if (st != SL_OK)
+		*d = why;
+	return st;
+}
+
+/* A series of which only the folder counts. */
+static enum sl_status glance(struct worker *w, int dirfd, const char *name, struct sl_diag *d)
+{
+	struct stat sb;
+	if (fstatat(dirfd, name, &sb, AT_SYMLINK_NOFOLLOW) != 0)
+		return tell_closed(w, d);
+	if (!S_ISDIR(sb.st_mode))
+		return tell_stray(w, d);
+	add_to_sum(w, &sb);
+	return SL_OK;
+}
+
+/* Goes through the folder of w->path; three levels, so this ends. */
+static enum sl_status enter(
+	struct worker *w, int dirfd, const char *name, enum level level, struct sl_diag *d)
+{
+	const struct sl_scan_conf *conf = w->scan->conf;
+	struct stat sb;
+	if (conf->on_file == NULL && level == SERIES)
+		return glance(w, dirfd, name, d);
+	int fd = open_folder(dirfd, name);
+	if (fd < 0)
+		return tell_closed(w, d);
+	enum sl_status st = SL_OK;
+	if (conf->on_fan != NULL && fstat(fd, &sb) != 0)
+		st = tell_closed(w, d);
+	else if (conf->on_fan != NULL)
+		add_to_sum(w, &sb);
+	if (st == SL_OK)
+		st = see_folder(w, fd, level, d);
 	close(fd);
 	return st;
 }
 
-/* ---- above a study ------------------------------------------------------------------------------ */
+/* ---- archive/ ----------------------------------------------------------------------------------- */
 
-/* The next name of a folder that is not a dot: SL_OK, or SL_END. */
-static enum sl_status next_name(
-	DIR *dir, const char *path, struct dirent **entry, struct sl_diag *d)
+/* The next name of archive/ that is not a dot: SL_OK, or SL_END. */
+static enum sl_status next_name(DIR *dir, struct dirent **entry, struct sl_diag *d)
 {
 	do {
 		errno = 0;
 		*entry = readdir(dir);
 		if (*entry == NULL)
-			return errno == 0 ? SL_END : fail_errno(d, "archive/list", path);
+			return errno == 0 ? SL_END : fail_errno(d, "archive/list", "archive");
 	} while (is_dot((*entry)->d_name));
 	return SL_OK;
 }
 
-static enum sl_status open_dir(int dirfd, const char *name, DIR **out, struct sl_diag *d)
+static enum sl_status open_top(struct scan *s, struct sl_diag *d)
 {
-	int fd = open_folder(dirfd, name);
-	*out = fd >= 0 ? fdopendir(fd) : NULL;
-	if (*out != NULL)
+	int fd = open_folder(s->root->archive_fd, ".");
+	s->top = fd >= 0 ? fdopendir(fd) : NULL;
+	if (s->top != NULL)
 		return SL_OK;
-	enum sl_status st = fail_errno(d, "archive/open", name);
+	enum sl_status st = fail_errno(d, "archive/open", "archive");
 	if (fd >= 0)
 		close(fd);
 	return st;
 }
 
-/* Under the lock: enters the next of the 256 folders. SL_OK: scan->fan is open, or w->path is something
- * to tell. */
-static enum sl_status next_fan(struct scan *s, struct worker *w, bool *is_stray, struct sl_diag *d)
-{
-	struct dirent *entry;
-	enum sl_status st = next_name(s->top, "archive", &entry, d);
-	if (st != SL_OK)
-		return st;
-	*is_stray =
-		entry->d_name[0] == '.' || (entry->d_type != DT_DIR && entry->d_type != DT_UNKNOWN);
-	w->path[0] = '\0';
-	step_into(w, 0, entry->d_name);
-	if (*is_stray)
-		return SL_OK;
-	snprintf(s->fan_name, sizeof(s->fan_name), "%s", entry->d_name);
-	s->fans++;
-	return open_dir(dirfd(s->top), s->fan_name, &s->fan, d);
-}
-
-/* Sets w->path to the next study, or to what stands in its place. SL_END: all are taken. */
-static enum sl_status next_study(struct worker *w, bool *is_stray, struct sl_diag *d)
+/* Sets w->path to the next folder, or to what stands in its place. SL_END: all are taken. */
+static enum sl_status next_fan(struct worker *w, bool *is_stray, struct sl_diag *d)
 {
 	struct scan *s = w->scan;
 	struct dirent *entry;
-	enum sl_status st = SL_OK;
-	*is_stray = false;
+	enum sl_status st;
 	pthread_mutex_lock(&s->lock);
-	while (st == SL_OK && !*is_stray) {
-		if (s->fan == NULL) {
-			st = next_fan(s, w, is_stray, d);
-			continue;
-		}
-		st = next_name(s->fan, s->fan_name, &entry, d);
-		if (st == SL_OK) {
-			w->path[0] = '\0';
-			step_into(w, 0, s->fan_name);
-			step_into(w, strlen(w->path), entry->d_name);
-			*is_stray = entry->d_name[0] == '.' ||
-				    (entry->d_type != DT_DIR && entry->d_type != DT_UNKNOWN);
-			break;
-		}
-		if (st == SL_END) {
-			closedir(s->fan);
-			s->fan = NULL;
-			st = SL_OK;
-		}
+	do {
+		st = next_name(s->top, &entry, d);
+		s->fans += st == SL_OK;
+	} while (st == SL_OK && s->conf->wants != NULL &&
+		 !s->conf->wants(s->conf->arg, entry->d_name));
+	w->path[0] = '\0';
+	if (st == SL_OK) {
+		step_into(w, 0, entry->d_name);
+		*is_stray = entry->d_name[0] == '.' ||
+			    (entry->d_type != DT_DIR && entry->d_type != DT_UNKNOWN);
 	}
 	pthread_mutex_unlock(&s->lock);
 	return st;
+}
+
+static enum sl_status see_fan(struct worker *w, struct sl_diag *d)
+{
+	const struct sl_scan_conf *conf = w->scan->conf;
+	w->sum = 0;
+	enum sl_status st = enter(w, w->scan->root->archive_fd, w->path, FAN, d);
+	if (st != SL_OK || conf->on_fan == NULL)
+		return st;
+	return conf->on_fan(conf->arg, w->no, &(struct sl_scan_fan){w->path, w->sum}, d);
 }
 
 /* ---- the threads -------------------------------------------------------------------------------- */
@@ -283,11 +298,10 @@ static void *thread_main(void *arg)
 	struct sl_diag d = {0};
 	enum sl_status st = SL_OK;
 	while (st == SL_OK && !atomic_load_explicit(&s->has_failed, memory_order_relaxed)) {
-		bool is_stray;
-		st = next_study(w, &is_stray, &d);
+		bool is_stray = false;
+		st = next_fan(w, &is_stray, &d);
 		if (st == SL_OK)
-			st = is_stray ? tell_stray(w, &d)
-				      : enter(w, s->root->archive_fd, w->path, true, &d);
+			st = is_stray ? tell_stray(w, &d) : see_fan(w, &d);
 	}
 	pthread_mutex_lock(&s->lock);
 	if (st != SL_OK && st != SL_END) {
@@ -308,7 +322,7 @@ static enum sl_status count_fans(struct scan *s, struct sl_diag *d)
 {
 	struct dirent *entry;
 	enum sl_status st;
-	while ((st = next_name(s->top, "archive", &entry, d)) == SL_OK)
+	while ((st = next_name(s->top, &entry, d)) == SL_OK)
 		s->fans_n++;
 	rewinddir(s->top);
 	return st == SL_END ? SL_OK : st;
@@ -375,6 +389,7 @@ static enum sl_status start(
 enum sl_status sl_scan_archive(
 	const struct sl_root *root, const struct sl_scan_conf *conf, struct sl_diag *d)
 {
+	sl_assert(conf->on_file != NULL || conf->on_fan != NULL);
 	struct scan s = {.root = root, .conf = conf, .status = SL_OK};
 	unsigned n = (unsigned)sl_min(sl_max(conf->threads, 1), SL_SCAN_THREADS_MAX), started = 0;
 	pthread_condattr_t clock;
@@ -384,7 +399,7 @@ enum sl_status sl_scan_archive(
 	pthread_condattr_destroy(&clock);
 	pthread_mutex_init(&s.lock, NULL);
 	struct worker *workers = calloc(n, sizeof(*workers));
-	enum sl_status st = workers != NULL ? open_dir(root->archive_fd, ".", &s.top, d)
+	enum sl_status st = workers != NULL ? open_top(&s, d)
 					    : sl_fail(d, SL_E_NOMEM, ENOMEM, "scan", "no memory");
 	if (st == SL_OK)
 		st = count_fans(&s, d);
@@ -398,8 +413,6 @@ enum sl_status sl_scan_archive(
 		*d = s.diag;
 		st = s.status;
 	}
-	if (s.fan != NULL)
-		closedir(s.fan);
 	if (s.top != NULL)
 		closedir(s.top);
 	free(workers);

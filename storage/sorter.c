@@ -2,7 +2,7 @@
  *
  * A record is packed by leaving out the unused end of its text, which is most of it. A lane is filled
  * from both ends: packed records from the front, one entry {seq, where} for each from the back. The
- * merge keeps the runs in a heap by their next record.
+ * merge keeps the runs in a heap by their next record. A lane whose run could not be written keeps it.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "storage/sorter.h"
 
@@ -19,10 +19,12 @@
 
 #define ALIGNMENT  8
 #define PACKED_MIN offsetof(struct sl_record, text)
-#define READ_AHEAD (32 * SL_KIB) /* bytes of a run in memory while it is merged */
-#define RUNS_STEP  64            /* runs are noted in steps of so many */
+#define AHEAD_MAX  (32 * SL_KIB)  /* bytes of a run in memory while it is merged, few runs... */
+#define AHEAD_MIN  (8 * SL_KIB)   /* ...and many */
+#define PIECE      (256 * SL_KIB) /* of a run, written or read at once */
+#define RUNS_STEP  64             /* runs are noted in steps of so many */
 
-_Static_assert(READ_AHEAD > 2 * sizeof(struct sl_record), "a record fits what is read ahead");
+_Static_assert(AHEAD_MIN > 2 * sizeof(struct sl_record), "a record fits what is read ahead");
 _Static_assert(_Alignof(struct sl_record) <= ALIGNMENT, "packed records are aligned");
 
 /* One record of a lane. */
@@ -37,18 +39,19 @@ struct lane {
 	size_t n;       /* entries, from the end downwards; ascending once sorted */
 	uint64_t added; /* records ever */
 	int fd;         /* of its runs; -1 = none yet */
+	bool is_lent;   /* and it is the caller's */
 	uint64_t file_len;
 };
 
 /* Sorted records: in a lane, or in its file. */
 struct run {
-	const struct lane *lane;
-	bool is_in_memory;
-	size_t next;         /* in memory: the next entry */
-	uint64_t off, end;   /* in the file: what is not read yet */
-	uint8_t *ahead;      /* READ_AHEAD bytes; NULL in memory */
-	size_t at, filled;   /* of them */
-	const uint8_t *head; /* the run's next record, packed */
+	const struct lane *lane; /* in memory; else NULL */
+	size_t next;             /* its next entry */
+	int fd;                  /* of the file */
+	uint64_t off, end;       /* in the file: what is not read yet */
+	uint8_t *ahead;          /* sl_sorter.ahead_len bytes; NULL in memory */
+	size_t at, filled;       /* of them */
+	const uint8_t *head;     /* the run's next record, packed */
 };
 
 struct sl_sorter {
@@ -58,6 +61,10 @@ struct sl_sorter {
 	struct lane *lanes;
 	struct run *runs; /* those in files, as they are written; then also the lanes */
 	size_t runs_n, runs_cap;
+	size_t memory, ahead_len; /* bytes: of all lanes, and read ahead of each run */
+	uint64_t adopted;         /* records of runs that were here before */
+	sl_sorter_on_run on_run;  /* may be NULL */
+	void *arg;
 	size_t *heap; /* of runs, by head */
 	size_t heap_n;
 	pthread_mutex_t lock; /* runs, while lanes are filled */
@@ -174,40 +181,62 @@ static int open_unnamed(int folder_fd)
 	return fd;
 }
 
-/* Writes a full lane as a run and empties it. */
-static enum sl_status spill(struct sl_sorter *s, struct lane *l, struct sl_diag *d)
+/* Writes the lane's records, sorted, behind what its file has. */
+static enum sl_status write_run(const struct sl_sorter *s, const struct lane *l,
+	struct sl_sorter_run *run, struct sl_diag *d)
 {
-	static const size_t piece = 256 * SL_KIB;
-	struct run run = {.lane = l, .off = l->file_len};
+	const struct entry *entries = entries_of(s, l);
+	struct sl_digest digest;
 	enum sl_status st = SL_OK;
-	uint8_t *out = malloc(piece);
+	size_t filled = 0;
+	uint8_t *out = malloc(PIECE);
 	if (out == NULL)
 		return no_memory(d);
+	*run = (struct sl_sorter_run){.off = l->file_len, .end = l->file_len, .n = l->n};
+	sl_digest_init(&digest);
+	for (size_t i = 0; st == SL_OK && i <= l->n; i++) {
+		const uint8_t *packed = i < l->n ? l->base + entries[i].at : NULL;
+		size_t n = packed != NULL ? len_of(packed) : 0;
+		if (packed == NULL || filled + n > PIECE) {
+			sl_digest_feed(&digest, out, filled);
+			st = write_all(l->fd, out, filled, run->end, d);
+			run->end += filled;
+			filled = 0;
+		}
+		if (packed != NULL)
+			memcpy(out + filled, packed, n);
+		filled += n;
+	}
+	sl_digest_end(&digest, run->digest);
+	free(out);
+	return st;
+}
+
+/* Writes the lane as a run and empties it. */
+static enum sl_status spill(struct sl_sorter *s, struct lane *l, struct sl_diag *d)
+{
+	struct sl_sorter_run run;
 	if (l->fd < 0)
 		l->fd = open_unnamed(s->folder_fd);
 	if (l->fd < 0)
-		st = sl_oserr_fail(d, "sorter/create");
+		return sl_oserr_fail(d, "sorter/create");
 	sort_lane(s, l);
-	const struct entry *entries = entries_of(s, l);
-	size_t filled = 0;
-	for (size_t i = 0; st == SL_OK && i < l->n; i++) {
-		const uint8_t *packed = l->base + entries[i].at;
-		size_t n = len_of(packed);
-		if (filled + n > piece) {
-			st = write_all(l->fd, out, filled, l->file_len, d);
-			l->file_len += filled;
-			filled = 0;
-		}
-		memcpy(out + filled, packed, n);
-		filled += n;
-	}
+	enum sl_status st = write_run(s, l, &run, d);
 	if (st == SL_OK)
-		st = write_all(l->fd, out, filled, l->file_len, d);
-	l->file_len += filled;
-	free(out);
-	run.end = l->file_len;
+		st = note_run(s, &(struct run){.fd = l->fd, .off = run.off, .end = run.end}, d);
+	if (st != SL_OK)
+		return st;
+	l->file_len = run.end;
 	l->len = l->n = 0;
-	return st == SL_OK ? note_run(s, &run, d) : st;
+	if (s->on_run != NULL)
+		s->on_run(s->arg, (unsigned)(l - s->lanes), &run);
+	return SL_OK;
+}
+
+enum sl_status sl_sorter_flush(struct sl_sorter *s, unsigned lane, struct sl_diag *d)
+{
+	sl_assert(lane < s->lanes_n);
+	return s->lanes[lane].n > 0 ? spill(s, &s->lanes[lane], d) : SL_OK;
 }
 
 enum sl_status sl_sorter_add(
@@ -229,19 +258,72 @@ enum sl_status sl_sorter_add(
 	return SL_OK;
 }
 
+/* ---- files of the caller's ---------------------------------------------------------------------- */
+
+void sl_sorter_use_file(struct sl_sorter *s, unsigned lane, int fd, uint64_t off)
+{
+	sl_assert(lane < s->lanes_n && s->lanes[lane].fd < 0);
+	s->lanes[lane].fd = fd;
+	s->lanes[lane].is_lent = true;
+	s->lanes[lane].file_len = off;
+}
+
+void sl_sorter_tell_runs(struct sl_sorter *s, sl_sorter_on_run on_run, void *arg)
+{
+	s->on_run = on_run;
+	s->arg = arg;
+}
+
+enum sl_status sl_sorter_prove(int fd, const struct sl_sorter_run *run, struct sl_diag *d)
+{
+	uint8_t found[SL_DIGEST_LEN], *piece = malloc(PIECE);
+	struct sl_digest digest;
+	if (piece == NULL)
+		return no_memory(d);
+	sl_digest_init(&digest);
+	enum sl_status st = SL_OK;
+	for (uint64_t off = run->off; st == SL_OK && off < run->end;) {
+		ssize_t got = pread(fd, piece, (size_t)sl_min64(PIECE, run->end - off), (off_t)off);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			st = sl_oserr_fail(d, "sorter/read");
+		if (got == 0)
+			st = sl_fail(d, SL_E_CORRUPT, 0, "sorter/read", "a run ends early");
+		if (st == SL_OK)
+			sl_digest_feed(&digest, piece, (size_t)got);
+		off += st == SL_OK ? (uint64_t)got : 0;
+	}
+	sl_digest_end(&digest, found);
+	free(piece);
+	if (st == SL_OK && memcmp(found, run->digest, SL_DIGEST_LEN) != 0)
+		st = sl_fail(d, SL_E_CORRUPT, 0, "sorter/read", "a run is damaged");
+	return st;
+}
+
+enum sl_status sl_sorter_adopt(
+	struct sl_sorter *s, int fd, const struct sl_sorter_run *run, struct sl_diag *d)
+{
+	enum sl_status st =
+		note_run(s, &(struct run){.fd = fd, .off = run->off, .end = run->end}, d);
+	s->adopted += st == SL_OK ? run->n : 0;
+	return st;
+}
+
 /* ---- the merge ---------------------------------------------------------------------------------- */
 
 /* Makes the bytes from r->at on whole up to `want`, as far as the run goes. */
-static enum sl_status read_ahead(struct run *r, size_t want, struct sl_diag *d)
+static enum sl_status read_ahead(
+	const struct sl_sorter *s, struct run *r, size_t want, struct sl_diag *d)
 {
 	if (r->filled - r->at >= want)
 		return SL_OK;
 	memmove(r->ahead, r->ahead + r->at, r->filled - r->at);
 	r->filled -= r->at;
 	r->at = 0;
-	while (r->filled < READ_AHEAD && r->off < r->end) {
-		size_t n = (size_t)sl_min64(READ_AHEAD - r->filled, r->end - r->off);
-		ssize_t got = pread(r->lane->fd, r->ahead + r->filled, n, (off_t)r->off);
+	while (r->filled < s->ahead_len && r->off < r->end) {
+		size_t n = (size_t)sl_min64(s->ahead_len - r->filled, r->end - r->off);
+		ssize_t got = pread(r->fd, r->ahead + r->filled, n, (off_t)r->off);
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
@@ -257,7 +339,7 @@ static enum sl_status read_ahead(struct run *r, size_t want, struct sl_diag *d)
 /* Sets r->head to the run's next record, NULL at its end. */
 static enum sl_status advance(const struct sl_sorter *s, struct run *r, struct sl_diag *d)
 {
-	if (r->is_in_memory) {
+	if (r->lane != NULL) {
 		r->head = r->next < r->lane->n ? r->lane->base + entries_of(s, r->lane)[r->next].at
 					       : NULL;
 		r->next++;
@@ -266,7 +348,7 @@ static enum sl_status advance(const struct sl_sorter *s, struct run *r, struct s
 	if (r->head != NULL)
 		r->at += len_of(r->head);
 	r->head = NULL;
-	enum sl_status st = read_ahead(r, sizeof(struct sl_record) + ALIGNMENT, d);
+	enum sl_status st = read_ahead(s, r, sizeof(struct sl_record) + ALIGNMENT, d);
 	if (st == SL_OK && r->filled > r->at)
 		r->head = r->ahead + r->at;
 	return st;
@@ -295,14 +377,15 @@ enum sl_status sl_sorter_sort(struct sl_sorter *s, struct sl_diag *d)
 	enum sl_status st = SL_OK;
 	for (unsigned i = 0; st == SL_OK && i < s->lanes_n; i++) {
 		sort_lane(s, &s->lanes[i]);
-		st = note_run(s, &(struct run){.lane = &s->lanes[i], .is_in_memory = true}, d);
+		st = note_run(s, &(struct run){.lane = &s->lanes[i]}, d);
 	}
 	s->heap = calloc(s->runs_n + 1, sizeof(*s->heap));
+	s->ahead_len = sl_min(sl_max(s->memory / (s->runs_n + 1), AHEAD_MIN), AHEAD_MAX);
 	if (st == SL_OK && s->heap == NULL)
 		st = no_memory(d);
 	for (size_t i = 0; st == SL_OK && i < s->runs_n; i++) {
 		struct run *r = &s->runs[i];
-		if (!r->is_in_memory && (r->ahead = malloc(READ_AHEAD)) == NULL)
+		if (r->lane == NULL && (r->ahead = malloc(s->ahead_len)) == NULL)
 			st = no_memory(d);
 		if (st == SL_OK)
 			st = advance(s, r, d);
@@ -331,7 +414,7 @@ enum sl_status sl_sorter_next(struct sl_sorter *s, struct sl_record *out, struct
 
 uint64_t sl_sorter_count(const struct sl_sorter *s)
 {
-	uint64_t n = 0;
+	uint64_t n = s->adopted;
 	for (unsigned i = 0; i < s->lanes_n; i++)
 		n += s->lanes[i].added;
 	return n;
@@ -345,6 +428,7 @@ enum sl_status sl_sorter_open(
 		return no_memory(d);
 	pthread_mutex_init(&s->lock, NULL);
 	s->folder_fd = folder_fd;
+	s->memory = memory;
 	s->lane_size = sl_max(memory / lanes, SL_SORTER_LANE_MIN) / ALIGNMENT * ALIGNMENT;
 	s->lanes = calloc(lanes, sizeof(*s->lanes));
 	enum sl_status st = s->lanes == NULL ? no_memory(d) : SL_OK;
@@ -375,7 +459,7 @@ void sl_sorter_close(struct sl_sorter *s)
 	for (unsigned i = 0; i < s->lanes_n; i++) {
 		if (s->lanes[i].base != NULL)
 			munmap(s->lanes[i].base, s->lane_size);
-		if (s->lanes[i].fd >= 0)
+		if (s->lanes[i].fd >= 0 && !s->lanes[i].is_lent)
 			close(s->lanes[i].fd);
 	}
 	free(s->runs);

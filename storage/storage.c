@@ -25,6 +25,7 @@ static enum sl_status make_index(struct sl_storage *s, const struct sl_storage_c
 		.map_size = conf->map_size,
 		.threads = conf->threads,
 		.ops = s->ops,
+		.keep_ms = conf->keep_ms,
 		.on_progress = news->on_rebuild,
 		.arg = news->arg,
 	};
@@ -46,17 +47,18 @@ static enum sl_status open_index(struct sl_storage *s, const struct sl_storage_c
 	};
 	struct sl_diag none = {0};
 	sl_index_lmdb_forget_copy(s->root.index_fd);
-	bool is_due = sl_rebuild_is_due(&s->root);
-	enum sl_status st = sl_rebuild_sweep(&s->root, d);
-	if (st == SL_OK && !is_due) {
-		st = sl_index_lmdb_open(&options, &s->index, &none);
-		if (st != SL_E_NOTFOUND)
-			return st == SL_OK
-				       ? st
-				       : sl_fail(d, st, none.errnum, none.where, "%s", none.text);
-		st = SL_OK;
+	bool is_due = sl_rebuild_is_due(&s->root), had_some = false;
+	enum sl_status st = is_due ? SL_E_NOTFOUND : sl_index_lmdb_open(&options, &s->index, &none);
+	if (st == SL_OK) { /* what a killed rebuild left would be about an archive that was */
+		st = sl_rebuild_sweep(&s->root, &had_some, d);
+		if (st == SL_OK && had_some && news->on_rebuild_swept != NULL)
+			news->on_rebuild_swept(news->arg);
+		return st;
 	}
-	if (st == SL_OK && (is_due || sl_rebuild_has_files(&s->root)))
+	if (st != SL_E_NOTFOUND)
+		return sl_fail(d, st, none.errnum, none.where, "%s", none.text);
+	st = SL_OK;
+	if (is_due || sl_rebuild_has_files(&s->root))
 		st = make_index(s, conf, news, env, d);
 	options.create = true;
 	return st == SL_OK ? sl_index_lmdb_open(&options, &s->index, d) : st;

@@ -26,12 +26,13 @@
 #include "storage/water.h"
 
 struct sl_storage_conf {
-	const char *root;       /* storage.root; borrowed during open */
-	const char *index_path; /* index.path; "" = beneath the root */
-	const char *group;      /* storage.group; "" = none */
-	bool is_durable;        /* storage.durability = "fsync" */
-	unsigned threads;       /* storage.threads: disk threads */
-	uint64_t map_size;      /* index.map_size [bytes] */
+	const char *root;            /* storage.root; borrowed during open */
+	const char *index_path;      /* index.path; "" = beneath the root */
+	const char *group;           /* storage.group; "" = none */
+	bool is_durable;             /* storage.durability = "fsync" */
+	unsigned threads;            /* storage.threads: disk threads */
+	uint64_t map_size;           /* index.map_size [bytes] */
+	uint64_t keep_ms;            /* index.checkpoint */
 	struct sl_charsets charsets; /* for what is read again from files; borrowed during open */
 	struct sl_water_conf water;
 	struct sl_ingest_conf ingest;
@@ -43,6 +44,7 @@ struct sl_storage_conf {
 struct sl_storage_news {
 	void (*on_fail)(void *arg, const struct sl_diag *cause); /* the latch: leave with exit 70 */
 	void (*on_rebuild)(void *arg, const struct sl_rebuild_report *so_far); /* may be NULL */
+	void (*on_rebuild_swept)(void *arg); /* what a killed rebuild had kept; may be NULL */
 	void (*on_conflict)(void *arg, const struct sl_record *r, uint32_t attributes);
 	void (*on_thread)(void *arg); /* first on each thread of ours: to seal it */
 	void (*on_evicted)(void *arg, const struct sl_evict_report *r); /* evict.h; may be NULL */

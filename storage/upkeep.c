@@ -154,6 +154,7 @@ enum sl_status sl_upkeep_rebuild(const struct sl_storage_conf *conf, const struc
 		.map_size = conf->map_size,
 		.threads = conf->threads,
 		.next_seq = old->next_seq,
+		.keep_ms = conf->keep_ms,
 		.on_progress = on_progress,
 		.arg = arg,
 	};

@@ -35,7 +35,7 @@ STUDY = "1.2.826.0.1.99"
 SENDERS = 5
 SETTINGS = {"storage__policy": "evict", "storage__evict_min_age": "0s", "storage__quota": "1MiB",
             "pool__buffer_size": "64KiB", "pool__buffers": "8", "storage__threads": 3,
-            "index__map_size": "64MiB", "index__max_delay": "3ms", "index__batch": "6"}
+            "index__map_size": "64MiB", "index__checkpoint": "0s", "index__max_delay": "3ms", "index__batch": "6"}
 HEAD = struct.Struct("<IHBBQQQQqHHHHII")  # struct record
 RESULT_AT = 40  # of an end record's result, in it
 CREATE, TMPFILE, MKDIR, LINK, UNLINK, RENAME, WRITE, RESIZE, SYNC, SYNCFS, SEND = range(11)

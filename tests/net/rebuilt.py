@@ -61,6 +61,8 @@ def run_rebuild(root, *more, check=True, **popen):
     done = subprocess.run([SLUICED, "--set", f"storage.root={root}", *more, "--rebuild-index"],
                           capture_output=True, text=True, timeout=600, **popen)
     assert not check or done.returncode == 0, done.stdout + done.stderr
+    if done.returncode < 0:
+        wait_unlocked(root)
     return done
 
 

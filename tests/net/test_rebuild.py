@@ -5,6 +5,7 @@ SPDX-License-Identifier: Apache-2.0
 """
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -92,14 +93,22 @@ def assert_equal(found):
     assert not found, f"{len(found)} rows differ:\n" + "\n".join(found[:10])
 
 
-@pytest.fixture
-def mixed(tmp_path):
-    """The folder of a stopped node with the mix in it."""
-    config = tmp_path / "sluice.toml"
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    """The folder of a stopped node with the mix in it. Not to be changed."""
+    folder = tmp_path_factory.mktemp("mix")
+    config = folder / "sluice.toml"
     config.write_text("[dicom]\naccept_unknown_peers = true\n" + FIRST)
-    with Node(root=str(tmp_path / "root"), config=config) as node:
+    with Node(root=str(folder / "root"), config=config) as node:
         the_mix(node)
         assert node.stop() == 0, node.log()
+    return str(folder / "root")
+
+
+@pytest.fixture
+def mixed(stopped, tmp_path):
+    """A copy of it."""
+    shutil.copytree(stopped, tmp_path / "root", ignore=lambda *_: ["control.sock"])
     return str(tmp_path / "root")
 
 
@@ -171,6 +180,135 @@ def test_a_rebuild_may_be_killed_at_any_moment(mixed):
         assert node.stop() == 0, node.log()
     assert_equal(differences(before, rows_of(mixed)))
     print(f"\nrebuild: killed at {killed} of its calls, the old index whole each time")
+
+
+# ---- going on from where it was killed ----------------------------------------------------------------
+
+OFTEN = ("--set", "index.checkpoint=0s", "--set", "storage.threads=2")  # kept after each folder
+
+
+def resumed(done):
+    """(files, folders) that a rebuild took over, and why not more."""
+    took = re.search(r"resumed: (\d+) files in (\d+) of", done.stderr)
+    why = re.search(r"read again: (.*)", done.stderr)
+    return tuple(map(int, took.groups())) if took else (0, 0), why and why[1]
+
+
+def files_of(root):
+    return sorted(Path(root, "archive").rglob("*.dcm"))
+
+
+def folders_of(root):
+    return sum(name.is_dir() for name in Path(root, "archive").iterdir())
+
+
+def killed_rebuild(root, share, kill=50):
+    """Rebuilds killed again and again until that share of the folders is kept; how many were, each time."""
+    enough, took = share * folders_of(root), [0]
+    while took[-1] < enough:
+        done = run_rebuild(root, *OFTEN, check=False, env=dict(os.environ, **preload(kill=kill)))
+        assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr
+        (_, folders), why = resumed(done)
+        assert why is None, why
+        took.append(folders)
+        assert len(took) < 100, str(took)
+    return took
+
+
+def damage(*paths, every=1 << 30, at=8):
+    """Turns bits, in place."""
+    for path in paths:
+        data = bytearray(path.read_bytes())
+        data[at::every] = bytes(b ^ 8 for b in data[at::every])
+        os.chmod(path, 0o640)
+        path.write_bytes(data)
+
+
+def test_a_killed_rebuild_goes_on(mixed):
+    """Killed at every 50th call that changes files: each goes on from where the one before it was, nothing is
+    read twice, and what comes of it is equal. With the old index there, and by the start of a node without."""
+    before, files = rows_of(mixed), files_of(mixed)
+    took = killed_rebuild(mixed, 0.7)
+    assert took == sorted(took) and len(set(took)) > 4, took
+    assert_equal(differences(before, rows_of(mixed)))
+    done = run_rebuild(mixed, *OFTEN)
+    (kept, folders), why = resumed(done)
+    assert folders >= took[-1] and kept > 0 and why is None
+    assert f"{len(files)} files, {len(files)} rows, 0 bad" in done.stdout
+    assert_equal(differences(before, rows_of(mixed)))
+    shutil.rmtree(os.path.join(mixed, "index"))
+    killed_rebuild(mixed, 0.4)
+    with Node(root=mixed) as node:
+        assert "index.rebuild_resumed" in node.log(), node.log()
+        assert node.stop() == 0, node.log()
+    assert_equal(differences(before, rows_of(mixed)))
+    print(f"\nkilled {len(took) - 1} times, {folders_of(mixed)} folders: taken over {took}")
+
+
+def test_what_was_kept_is_not_read_again(mixed):
+    """Every file turned bad in place, which no folder shows: the resumed rebuild misses those that it reads."""
+    before, files = rows_of(mixed), files_of(mixed)
+    killed_rebuild(mixed, 0.4)
+    damage(*files, at=200)
+    done = run_rebuild(mixed, *OFTEN)
+    (kept, _), _ = resumed(done)
+    assert 0 < kept < len(files)
+    assert f"{len(files)} files, {kept} rows, {len(files) - kept} bad" in done.stdout, done.stdout
+    damage(*files, at=200)
+    run_rebuild(mixed)
+    assert_equal(differences(before, rows_of(mixed)))
+
+
+def new_study(root):
+    """A file of another node's, where it belongs."""
+    study = next(Path(root, "archive").glob("*/*/"))
+    (study / "1.2.3.4").mkdir()
+
+
+@pytest.mark.parametrize("change, why", [
+    (lambda root: damage(Path(root, "index", "new", "runs.0"), every=64), "records of it are damaged"),
+    (lambda root: Path(root, "index", "new", "runs.1").unlink(), "records of it are damaged"),
+    (lambda root: damage(Path(root, "index", "new", "kept"), every=64, at=40), "its end is torn"),
+    (lambda root: os.truncate(Path(root, "index", "new", "kept"), 20), "another program"),
+    (new_study, "have changed since")])
+def test_what_is_not_so_any_more_is_read_again(mixed, change, why):
+    """Damage to what was kept, and to what it is about: told, and never believed."""
+    before, folders = rows_of(mixed), folders_of(mixed)
+    killed_rebuild(mixed, 0.7)
+    change(mixed)
+    done = run_rebuild(mixed, *OFTEN)
+    (_, took), reason = resumed(done)
+    assert took < folders and reason is not None and why in reason, (took, reason)
+    assert_equal(differences(before, rows_of(mixed)))
+
+
+def test_another_configuration_reads_everything_again(mixed):
+    killed_rebuild(mixed, 0.3)
+    done = run_rebuild(mixed, *OFTEN, "--set", "dicom.charset=ISO_IR 101")
+    assert resumed(done) == ((0, 0), "it is of another program, configuration or archive")
+
+
+def test_a_node_that_ran_between_is_noticed(mixed):
+    """With an index there, it throws away what was kept, and says so. Without a line where there was nothing.
+    What was kept comes back as an old backup would bring it: it is not believed."""
+    folders = folders_of(mixed)
+    killed_rebuild(mixed, 0.7)
+    shutil.copytree(os.path.join(mixed, "index", "new"), os.path.join(mixed, "kept"))
+    with Node(root=mixed) as node:
+        assert "index.rebuild_swept" in node.log(), node.log()
+        send(node, [an_object(f"{STUDY}.8.{n}", f"{STUDY}.8.{n % 3}", f"{STUDY}.8.{n % 3}.1") for n in range(9)])
+        send(node, [an_object(f"{STUDY}.4.9", f"{STUDY}.4", f"{STUDY}.4.9.1", description="late")])
+        assert node.stop() == 0, node.log()
+    assert not os.path.exists(os.path.join(mixed, "index", "new"))
+    subprocess.run([SLUICED, "--set", f"storage.root={mixed}", "--delete-study", f"{STUDY}.1.7"], check=True)
+    with Node(root=mixed) as node:
+        assert "index.rebuild_swept" not in node.log()
+        assert node.stop() == 0, node.log()
+    before = rows_of(mixed)
+    os.rename(os.path.join(mixed, "kept"), os.path.join(mixed, "index", "new"))
+    (_, took), why = resumed(run_rebuild(mixed, *OFTEN))
+    assert 0 < took < folders and "have changed since" in why, (took, why)
+    assert_equal(differences(before, rows_of(mixed)))
 
 
 def test_made_up_archives_are_like_a_node_s(tmp_path):

@@ -125,12 +125,77 @@ static void records_of_one_seq_have_an_order_too(void **state)
 	}
 }
 
+static struct sl_sorter_run told[64];
+static size_t told_n;
+
+static void on_run(void *arg, unsigned lane, const struct sl_sorter_run *run)
+{
+	assert_ptr_equal(arg, told);
+	assert_int_equal(lane, 0);
+	assert_true(told_n < SL_ARRAY_N(told));
+	told[told_n++] = *run;
+}
+
+/* Runs in a file of the caller's: proved and taken in by another sorter, beside what is added to it. */
+static void runs_are_kept_and_taken_in(void **state)
+{
+	enum { N = 3000, KEPT = 2000 };
+	char name[] = "/tmp/sorter-XXXXXX", byte;
+	struct sl_diag d = {0};
+	struct sl_sorter *s;
+	struct sl_record r;
+	int fd = mkstemp(name);
+	(void)state;
+	assert_true(fd >= 0 && unlink(name) == 0);
+	assert_int_equal(sl_sorter_open(&s, folder, 2, 0, &d), SL_OK);
+	sl_sorter_use_file(s, 0, fd, 4096);
+	sl_sorter_tell_runs(s, on_run, told);
+	assert_int_equal(sl_sorter_flush(s, 0, &d), SL_OK);
+	assert_int_equal(told_n, 0);
+	for (uint64_t i = 0; i < KEPT; i++) {
+		make(&r, i, N);
+		assert_int_equal(sl_sorter_add(s, 0, &r, &d), SL_OK);
+	}
+	assert_int_equal(sl_sorter_flush(s, 0, &d), SL_OK);
+	sl_sorter_close(s);
+	assert_true(told_n > 1 && told[0].off == 4096);
+
+	assert_int_equal(sl_sorter_open(&s, folder, 2, 0, &d), SL_OK);
+	for (size_t i = 0; i < told_n; i++) {
+		assert_int_equal(sl_sorter_prove(fd, &told[i], &d), SL_OK);
+		assert_int_equal(sl_sorter_adopt(s, fd, &told[i], &d), SL_OK);
+	}
+	for (uint64_t i = KEPT; i < N; i++) {
+		make(&r, i, N);
+		assert_int_equal(sl_sorter_add(s, 1, &r, &d), SL_OK);
+	}
+	assert_int_equal(sl_sorter_count(s), N);
+	assert_int_equal(sl_sorter_sort(s, &d), SL_OK);
+	for (uint64_t seq = 1; seq <= N; seq++) {
+		assert_int_equal(sl_sorter_next(s, &r, &d), SL_OK);
+		assert_int_equal(r.seq, seq);
+	}
+	assert_int_equal(sl_sorter_next(s, &r, &d), SL_END);
+	sl_sorter_close(s);
+
+	off_t at = (off_t)(told[0].off + told[0].end) / 2;
+	assert_int_equal(pread(fd, &byte, 1, at), 1);
+	byte ^= 4;
+	assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+	assert_int_equal(sl_sorter_prove(fd, &told[0], &d), SL_E_CORRUPT);
+	assert_int_equal(sl_sorter_prove(fd, &told[1], &d), SL_OK);
+	assert_int_equal(ftruncate(fd, (off_t)told[1].end - 1), 0);
+	assert_int_equal(sl_sorter_prove(fd, &told[1], &d), SL_E_CORRUPT);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_fits_in_memory),
 		cmocka_unit_test(what_does_not),
 		cmocka_unit_test(records_of_one_seq_have_an_order_too),
+		cmocka_unit_test(runs_are_kept_and_taken_in),
 	};
 	return cmocka_run_group_tests(tests, open_folder, close_folder);
 }
