@@ -26,30 +26,14 @@ SETTINGS = {
 
 
 @dataclasses.dataclass
-class Run:
-    seconds: float
-    executions: int = 0
-    stability: str = ""
-    edges: list = dataclasses.field(default_factory=list)  # (seconds, edges so far)
-    crashes: list = dataclasses.field(default_factory=list)
-
-    def edges_at(self, share):
-        first = self.edges[0][1] if self.edges else 0
-        return max((edges for at, edges in self.edges if at <= self.seconds * share), default=first)
+class Run(fuzzing.Run):
+    stability: str = ""  # the share of edges that the same input reaches again: low, for threads take turns
 
     def as_dict(self):
-        return {"target": "sluiced", "seconds": round(self.seconds, 1), "executions": self.executions,
-                "per_second": round(self.executions / max(self.seconds, 0.1)), "stability": self.stability,
-                "edges_start": self.edges_at(0),
-                "edges": {f"{share}%": self.edges_at(share / 100) for share in (10, 25, 50, 100)},
-                "crashes": [str(path) for path in self.crashes]}
+        return {**super().as_dict(), "stability": self.stability}
 
     def __str__(self):
-        d = self.as_dict()
-        return (f"afl: sluiced {d['executions']} executions {d['per_second']}/s  edges {d['edges_start']} at the "
-                "start, " + ", ".join(f"{n} at {at}" for at, n in d["edges"].items()) +
-                f"  stability {self.stability}  {len(self.crashes)} crashes and hangs" +
-                "".join(f"\n  {path}" for path in self.crashes))
+        return f"afl: {super().__str__()}  stability {self.stability}"
 
 
 def fast_folder():
@@ -126,7 +110,8 @@ def fuzz(seconds, jobs):
             process.wait()
     finally:
         shutil.rmtree(roots, ignore_errors=True)
-    run = Run(time.monotonic() - begun)
+    took = time.monotonic() - begun
+    run = Run("sluiced", took, took=took)
     if not (out / "n0" / "fuzzer_stats").exists():
         raise fuzzing.NotHere(f"afl-fuzz did not start: see {BUILD}/afl0.log")
     for number in range(jobs):

@@ -16,7 +16,7 @@
 #include "core/base.h"
 
 #define INPUT_MAX (1 << 20)
-#define HANG_S    120 /* for one file and its changes */
+#define HANG_S    120 /* for one input */
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
 size_t LLVMFuzzerMutate(uint8_t *bytes, size_t n, size_t max);
@@ -108,6 +108,7 @@ static void feed(const uint8_t *bytes, size_t n)
 	uint8_t *exact = malloc(n + (n == 0));
 	sl_assert(exact != NULL);
 	memcpy(exact, bytes, n);
+	alarm(HANG_S);
 	(void)LLVMFuzzerTestOneInput(exact, n);
 	free(exact);
 	inputs_n++;
@@ -123,7 +124,6 @@ static void feed_file(const char *path, unsigned long changes)
 	fclose(in);
 	chance = n;
 	snprintf(in_hand, sizeof(in_hand), "%s", path);
-	alarm(HANG_S);
 	feed(bytes, n);
 	files_n++;
 	for (unsigned long i = 1; i <= changes; i++) {
