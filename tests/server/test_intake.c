@@ -119,6 +119,7 @@ static void leave_buffers(struct rig *r)
 static void wait_for_news(struct rig *r)
 {
 	leave_buffers(r);
+	ingest_mem_hold(r->disk, false);
 	(void)uv_run(&r->loop, UV_RUN_ONCE);
 }
 
@@ -222,11 +223,12 @@ static void objects_of_any_length_arrive_as_they_are(void **state)
 	size_t len[OBJECTS];
 	for (unsigned i = 0; i < OBJECTS; i++) {
 		len[i] = 1 + draw(r, lengths[draw(r, SL_ARRAY_N(lengths))]);
-		ingest_mem_hold(r->disk, false);
+		ingest_mem_hold(r->disk, draw(r, 2) == 0);
 		leave_buffers(r);
 		take_buffers(r, draw(r, BUFFERS + 1));
 		deliver(r, i, len[i], (size_t)1 << draw(r, 12));
 	}
+	ingest_mem_hold(r->disk, false);
 	ingest_mem_wait_done(r->disk, OBJECTS);
 	leave_buffers(r);
 	for (unsigned i = 0; i < OBJECTS; i++)
@@ -289,6 +291,7 @@ static void queue_for_a_buffer(struct rig *r)
 static void give_up(struct rig *r, struct sl_op *op)
 {
 	assert_int_equal(sl_intake_drop(&r->in), AREA);
+	assert_int_equal(sl_intake_drop(&r->in), 0); /* nothing is left of it */
 	sl_op_abort(op);
 }
 

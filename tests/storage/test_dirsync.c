@@ -163,12 +163,16 @@ static void who_comes_alone_syncs_itself(void **state)
 {
 	(void)state;
 	struct name names[3];
+	uint64_t syncs, released;
 	struct sl_dirsync *ds = start(false, true);
 	for (size_t i = 0; i < SL_ARRAY_N(names); i++) {
 		join(ds, &names[i], NULL);
 		assert_released_by_a_later_one(&names[i]);
 		assert_true(pthread_equal(names[i].by, pthread_self()));
 		assert_int_equal(names[i].wait.covered_by, i + 1);
+		sl_dirsync_stats(ds, &syncs, &released);
+		assert_int_equal(syncs, i + 1);
+		assert_int_equal(released, i + 1);
 	}
 	sl_dirsync_stop(ds);
 	assert_int_equal(script.begun, 3);

@@ -1,4 +1,5 @@
-/* From spool/ to archive/ where the archive name is taken: by a file that is no object any more.
+/* From spool/ to archive/ where the archive name is taken: by a file that is no object any more. And a
+ * file is what its header says, whatever its name.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "support/t.h"
 
@@ -81,6 +82,48 @@ static void a_damaged_file_gives_its_name_to_the_object_that_comes_again(void **
 	assert_int_equal(n, 1);
 }
 
+static size_t descriptors(void)
+{
+	size_t n = 0;
+	DIR *dir = opendir("/proc/self/fd");
+	assert_non_null(dir);
+	while (readdir(dir) != NULL)
+		n++;
+	closedir(dir);
+	return n;
+}
+
+static void a_file_under_anothers_name_is_not_served(void **state)
+{
+	struct rig *r = *state;
+	char path[512], command[1200];
+	struct sl_index_reader *index;
+	struct sl_index_instance row;
+	struct sl_store_reader file;
+	struct sl_diag d = {0};
+	struct sl_uid uid = sl_uid_of(instance);
+	const struct sl_store_ops *ops = r->storage.store->ops;
+	assert_int_equal(store(r), SL_VERDICT_STORED);
+	find_file(r, path);
+	assert_int_equal(sl_index_open_reader(r->storage.index, &index, &d), SL_OK);
+	assert_int_equal(sl_index_locate_instance(index, &uid, &row, &d), SL_OK);
+	sl_index_close_reader(index);
+	struct sl_locator at = {.study_instance_uid = row.study_instance_uid,
+		.series_instance_uid = row.series_instance_uid,
+		.sop_instance_uid = uid,
+		.seq = row.seq,
+		.has_plain_name = true};
+	assert_int_equal(ops->open(r->storage.store, &file, &at, &d), SL_OK);
+	ops->close(&file);
+	snprintf(command, sizeof(command), "cp %s $(dirname %s)/1.9.2.dcm", path, path);
+	assert_int_equal(system(command), 0);
+	at.sop_instance_uid = sl_uid_of("1.9.2");
+	size_t before = descriptors();
+	assert_int_equal(ops->open(r->storage.store, &file, &at, &d), SL_E_CORRUPT);
+	assert_int_equal(file.fd, -1);
+	assert_int_equal(descriptors(), before);
+}
+
 static int open_rig(void **state)
 {
 	struct rig *r = malloc(sizeof(*r));
@@ -102,6 +145,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_damaged_file_gives_its_name_to_the_object_that_comes_again, open_rig,
 			close_rig),
+		cmocka_unit_test_setup_teardown(
+			a_file_under_anothers_name_is_not_served, open_rig, close_rig),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

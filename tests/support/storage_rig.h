@@ -163,7 +163,10 @@ static inline void rig_begin(struct rig *r, struct rig_object *x, const char *cl
 		.called = sl_ae_of("SLUICE"),
 		.duplicates = r->duplicates,
 	};
-	memset(x, 0, sizeof(*x));
+	/* As a connection's object looks: of its last life, whatever that was. */
+	memset(&x->o, 0xA5, sizeof(x->o));
+	x->is_done = false;
+	x->in_flight = 0;
 	x->rig = r;
 	x->o.owner = x;
 	x->o.on_part = rig_on_part;
