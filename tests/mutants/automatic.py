@@ -43,6 +43,8 @@ def _changes(code):
     for match in _OPERATOR.finditer(code):
         if match.group(0) in _INSTEAD:
             yield match.start(), match.end(), _INSTEAD[match.group(0)]
+    if "sl_fail(" in code:
+        return  # its numbers are errno, for a message
     for match in _NUMBER.finditer(code):
         yield match.start(), match.end(), f"({match.group(0)} + 1)"
         if int(re.sub(r"[uUlL]", "", match.group(0)), 0) > 0:
