@@ -277,7 +277,7 @@ class Run:
 class EvictingRun(Run):
     """The same of a node that is always full of its quota and evicts: tombstones, renames to trash/, unlinking.
     An object may wait 30 s for room that does not come; only then it would hang."""
-    SETTINGS = {**SETTINGS, "storage__policy": "evict", "storage__evict_min_age": "0s", "storage__quota": "3MiB"}
+    SETTINGS = {**SETTINGS, "storage__policy": "evict", "storage__evict_min_age": "0s", "storage__quota": "1MiB"}
     HANG_S = 30 + HANG_S
 
     def __init__(self, *args):
@@ -286,7 +286,7 @@ class EvictingRun(Run):
 
     @staticmethod
     def objects():
-        return [make(f"{STUDY}.8.{i}", 120 * 1024, f"{STUDY}.{i // 4}") for i in range(48)]
+        return [make(f"{STUDY}.8.{i}", 120 * 1024, f"{STUDY}.{i // 4}") for i in range(16)]
 
     def sender(self, ledger, i):
         def noted():

@@ -255,13 +255,19 @@ def side_by_side(folder, kills, jobs, seed=None, settings=None, say=lambda text:
             continue
         rounds += kind == "round"
         if kind == "bad":
-            bad.append(f"{folders[number]}: {what}")
+            bad.append((folders[number], what))
         elif kind == "done":
             sum_of.add(what)
         elif rounds % 100 == 0 or kills <= 200:
             say(f"{rounds} after {time.monotonic() - begun:.0f} s, store {number}: {what}")
-    assert not bad and sum_of.kills == kills, "\n".join(bad or [f"only {sum_of.kills} kills were judged"])
+    bad = [f"{_keep(path, folder)}: {what}" for path, what in bad]
     for path in folders:
-        shutil.rmtree(path)
+        shutil.rmtree(path, ignore_errors=True)
+    assert not bad and sum_of.kills == kills, "\n".join(bad or [f"only {sum_of.kills} kills were judged"])
     sum_of.seconds = time.monotonic() - begun
     return sum_of
+
+
+def _keep(path, folder):
+    """A bad store is for somebody to look at; memory is not the place. Where it is now."""
+    return shutil.move(path, os.path.join(folder, f"bad-{os.path.basename(path)}"))
