@@ -36,6 +36,7 @@
 struct lane {
 	struct sl_rewalk walk;
 	struct sl_record record;
+	uint8_t head[SL_STORE_FS_HEAD];
 };
 
 struct rebuild {
@@ -126,7 +127,7 @@ static enum sl_status read_file(struct rebuild *rb, struct lane *l, int folder_f
 {
 	struct sl_store_reader reader;
 	struct sl_path own;
-	enum sl_status st = sl_store_fs_open_in(&reader, folder_fd, name, d);
+	enum sl_status st = sl_store_fs_open_in(&reader, folder_fd, name, l->head, d);
 	if (st != SL_OK)
 		return st;
 	/* As recovery does: a name in spool/ may be older than the bytes. */

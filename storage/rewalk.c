@@ -47,8 +47,11 @@ static enum sl_status walk(struct sl_rewalk *w, struct sl_store *store,
 		}
 		if (!checks_digest && sl_elem_is_done(&w->elem))
 			break;
+		/* First what was read with the header, alone: most often that is enough. */
+		uint64_t at = reader->header_len + off, held = reader->head_len;
+		size_t want = (size_t)sl_min64(piece, at < held ? held - at : left);
 		enum sl_status st = store->ops->read(
-			reader, off, w->scratch, (size_t)sl_min64(piece, left), &got, d);
+			reader, off, w->scratch, (size_t)sl_min64(want, left), &got, d);
 		if (st == SL_OK && got == 0)
 			st = sl_fail(d, SL_E_CORRUPT, 0, "store/read", "file ends early");
 		if (st != SL_OK)

@@ -59,6 +59,8 @@ struct sl_store_reader {
 	int fd;            /* store_fs's own */
 	struct sl_p10 p10; /* header as decoded */
 	uint64_t header_len, dataset_len;
+	const uint8_t *head; /* the file's first bytes, read already; borrowed; NULL: none */
+	size_t head_len;
 };
 
 struct sl_store_ops {

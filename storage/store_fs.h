@@ -19,10 +19,14 @@ void sl_store_fs_set_dirsync(struct sl_store *store, struct sl_dirsync *spool_sy
 void sl_store_fs_on_set_aside(
 	struct sl_store *store, void (*on_set_aside)(void *arg, const char *name), void *arg);
 
+#define SL_STORE_FS_HEAD (8 * SL_KIB) /* bytes: most headers and indexed attributes are within */
+
 /* Opens a file by its name in an open folder, for those who go through folders. As ops->open. Closed by
- * the ops of any store_fs. */
-SL_MUST enum sl_status sl_store_fs_open_in(
-	struct sl_store_reader *r, int folder_fd, const char *name, struct sl_diag *d);
+ * the ops of any store_fs.
+ *
+ * head  SL_STORE_FS_HEAD bytes, borrowed until it is closed: filled by one call, read from then on */
+SL_MUST enum sl_status sl_store_fs_open_in(struct sl_store_reader *r, int folder_fd,
+	const char *name, uint8_t *head, struct sl_diag *d);
 
 /* While recovering, settle also fsyncs folders that it finds: an earlier run may have made them
  * without living to do so. */

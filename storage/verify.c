@@ -75,7 +75,7 @@ static bool read_file(struct sl_verify *v, struct sl_verify_lane *l, const struc
 	struct sl_store_reader reader;
 	struct sl_diag why = {0};
 	struct sl_record *r = &l->record;
-	enum sl_status st = sl_store_fs_open_in(&reader, f->folder_fd, f->name, &why);
+	enum sl_status st = sl_store_fs_open_in(&reader, f->folder_fd, f->name, l->head, &why);
 	if (st != SL_OK) {
 		TELL(v, kind_of_open(&reader, st), f, "%s", why.text);
 		return false;
@@ -194,6 +194,17 @@ static enum sl_status load_above(struct sl_verify_lane *l, struct sl_diag *d)
 	return st;
 }
 
+/* The first and the last object of a row say when that was; of one that was deleted only the row knows. */
+static void check_times(struct sl_verify *v, const struct sl_verify_lane *l,
+	const struct sl_scan_file *f, const struct sl_index_counts *counts, const char *what)
+{
+	const struct sl_record *r = &l->record;
+	if ((r->seq == counts->first_seq && r->arrived_ms != counts->first_ms) ||
+		(r->seq == counts->last_seq && r->arrived_ms != counts->last_ms))
+		TELL(v, SL_VERIFY_ROW, f, "its time of arrival is another in the row of its %s",
+			what);
+}
+
 /* What only reading the whole file tells. Objects without a study share a row that says nothing. */
 static enum sl_status check_deep(struct sl_verify *v, struct sl_verify_lane *l,
 	const struct sl_scan_file *f, struct sl_diag *d)
@@ -210,6 +221,10 @@ static enum sl_status check_deep(struct sl_verify *v, struct sl_verify_lane *l,
 	if (r->study_instance_uid.len == 0)
 		return SL_OK;
 	enum sl_status st = load_above(l, d);
+	if (st == SL_OK)
+		check_times(v, l, f, &l->study.counts, "study");
+	if (st == SL_OK && r->series_instance_uid.len > 0)
+		check_times(v, l, f, &l->series.counts, "series");
 	if (st == SL_OK && !l->study.is_conflict)
 		check_values(v, l, f, &l->study.text, SL_LEVEL_PATIENT, SL_LEVEL_STUDY);
 	if (st == SL_OK && !l->series.is_conflict && r->series_instance_uid.len > 0)

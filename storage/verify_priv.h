@@ -7,6 +7,7 @@
 
 #include "storage/rewalk.h"
 #include "storage/scan.h"
+#include "storage/store_fs.h"
 #include "storage/verify.h"
 
 /* One thread's. */
@@ -19,6 +20,7 @@ struct sl_verify_lane {
 	struct sl_index_study study;
 	struct sl_index_series series;
 	uint64_t bytes; /* of data sets read */
+	uint8_t head[SL_STORE_FS_HEAD];
 };
 
 struct sl_verify {

@@ -6,7 +6,9 @@
 Every row of the one is compared with the row of the same name in the other: studies, series, each version
 of each instance, their values, conflict marks, counts, spans of seq and time, which studies are of one
 patient, the totals. The numbers that rows have inside the index are not compared (no caller sees them),
-nor next_seq: what is gone had numbers too. Afterwards the recount of index_dump must find the rebuilt index
+nor next_seq: what is gone had numbers too. Two things are not there again, so whoever compares avoids them: values
+that a deleted object left in rows it shared, and the values of disagreeing senders that were committed in another
+order than that of their numbers. Afterwards the recount of index_dump must find the rebuilt index
 right in itself, ordered keys included.
 SPDX-License-Identifier: Apache-2.0
 """

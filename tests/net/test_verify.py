@@ -8,6 +8,7 @@ import random
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -203,7 +204,7 @@ def test_damaged_rows_and_keys_are_found(root, tmp_path):
         restored()
     print(f"\n{tried} entries taken out or put in: quick found all; {len(flips)} bits flipped in values, not told: "
           f"{quiet} (seed {SEED})")
-    # What nobody else says cannot be missed: values in rows marked `conflict`, times, numbers not yet given.
+    # What nobody else says cannot be missed: values in rows marked `conflict`, numbers not yet given.
     assert {tree for tree, _, _ in quiet} <= {"patient", "study", "series", "meta"}, (SEED, quiet)
     damage(root, "del", trees[0][0], 0)
     run_rebuild(root)
@@ -245,3 +246,25 @@ def test_values_that_an_object_shares_are_held_against_it(tmp_path):
     assert verify(node.root, "quick")[0] == 0
     code, findings, _ = verify(node.root)
     assert code == 1 and len(findings) == 3 and all("StudyDescription" in f["text"] for f in findings)
+
+
+def test_times_of_arrival_are_held_against_the_first_and_the_last_object(tmp_path):
+    """What only full sees: when the first and the last object came, in the rows of study and series, which may be
+    marked as in conflict. The rows have twice the milliseconds, big endian, behind their number of bytes."""
+    with Node(root=str(tmp_path / "root")) as node:
+        begun = time.time_ns() // 1_000_000
+        send(node, [an_object(f"{STUDY}.8.{n}", f"{STUDY}.8", f"{STUDY}.8.1", description=f"{n}") for n in range(3)])
+        ended = time.time_ns() // 1_000_000
+        assert node.stop() == 0
+    subprocess.run([SLUICED, "--set", f"storage.root={node.root}", "--compact"], check=True, capture_output=True)
+    path = Path(node.root, "index", "data.mdb")
+    data = path.read_bytes()
+    places = [at for at in range(len(data) - 7)
+              if data[at] == 253 and 2 * begun <= int.from_bytes(data[at + 1:at + 7], "big") <= 2 * ended]
+    assert len(places) == 4
+    assert verify(node.root)[0] == 0
+    for at in places:
+        path.write_bytes(data[:at + 6] + bytes([data[at + 6] ^ 2]) + data[at + 7:])
+        assert verify(node.root, "quick")[0] == 0
+        code, findings, _ = verify(node.root)
+        assert code == 1 and len(findings) == 1 and "time of arrival" in findings[0]["text"], findings
