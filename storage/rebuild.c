@@ -131,8 +131,7 @@ static enum sl_status read_file(struct rebuild *rb, struct lane *l, int folder_f
 	if (st != SL_OK)
 		return st;
 	/* As recovery does: a name in spool/ may be older than the bytes. */
-	bool checks_digest = spool_seq != 0 && (reader.p10.proof.flags & SL_PROOF_UNSYNCED) != 0;
-	st = sl_rewalk_file(&l->walk, rb->store, &reader, checks_digest, &l->record, d);
+	st = sl_rewalk_file(&l->walk, rb->store, &reader, spool_seq != 0, &l->record, d);
 	rb->store->ops->close(&reader);
 	if (st != SL_OK)
 		return st;
@@ -223,7 +222,10 @@ static enum sl_status read_all(struct rebuild *rb, struct sl_diag *d)
 		.tick_ms = TICK_MS,
 		.arg = rb,
 	};
-	enum sl_status st = sl_scan_archive(rb->conf->root, &scan, d);
+	/* No row before its file is sure to stay (recover.c). */
+	enum sl_status st = sl_root_sync(rb->conf->root, d);
+	if (st == SL_OK)
+		st = sl_scan_archive(rb->conf->root, &scan, d);
 	if (st == SL_OK)
 		st = sl_rekeep_end(rb->keep, d);
 	if (st == SL_OK) /* not kept: it is read each time */

@@ -1,8 +1,7 @@
 /* Recovery, in batches: list spool/, read each file's header and indexed attributes, commit, settle.
  *
- * A file counts when header, length and UIDs agree; its digest is checked only where the file may
- * have been named before its bytes were durable (durability "none", a flag in the header). Order of
- * seq, so that of two files of one UID the earlier decides.
+ * A file counts when header, length, UIDs and digest agree: it got its name before its bytes were sure to
+ * be durable. Order of seq, so that of two files of one UID the earlier decides.
  *
  * Main thread, before anything else runs; allocates.
  * SPDX-License-Identifier: Apache-2.0 */
@@ -168,8 +167,7 @@ static enum sl_status add(struct recovery *rc, uint64_t seq, struct sl_diag *d)
 	enum sl_status st = open_spooled(rc, seq, &reader, d);
 	if (st == SL_OK) {
 		struct sl_diag why = {0};
-		bool checks_digest = (reader.p10.proof.flags & SL_PROOF_UNSYNCED) != 0;
-		st = sl_rewalk_file(&rc->walk, rc->deps->store, &reader, checks_digest, r, &why);
+		st = sl_rewalk_file(&rc->walk, rc->deps->store, &reader, true, r, &why);
 		rc->deps->store->ops->close(&reader);
 		if (st != SL_OK && st != SL_E_CORRUPT)
 			return sl_fail(d, st, why.errnum, why.where, "%s", why.text);
@@ -322,10 +320,10 @@ static enum sl_status recover_all(struct recovery *rc, struct sl_diag *d)
 		sl_recover_tombstones(rc->deps->root, rc->deps->index, &rc->report->tombstones, d);
 	if (st == SL_OK)
 		st = list_spool(rc, d);
-	/* A name that we see need not be durable: who made it may have been killed before its fsync.
-	 * No row before its file is sure to stay, or a power cut now would leave one without. */
+	/* What we see need not be durable: who made it may have been killed before its fsync. No row
+	 * before its file is sure to stay, or a power cut now would leave one without. */
 	if (st == SL_OK && rc->seqs_n > 0)
-		st = sync_spool(rc, d);
+		st = sl_root_sync(rc->deps->root, d);
 	for (size_t i = 0; st == SL_OK && i < rc->seqs_n; i++) {
 		st = add(rc, rc->seqs[i], d);
 		if (st == SL_OK && (rc->n == BATCH || i + 1 == rc->seqs_n))

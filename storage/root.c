@@ -106,6 +106,13 @@ static enum sl_status open_made(
 	return SL_OK;
 }
 
+enum sl_status sl_root_sync(const struct sl_root *r, struct sl_diag *d)
+{
+	if (!r->is_durable || syncfs(r->spool_fd) == 0)
+		return SL_OK;
+	return sl_fail(d, SL_E_SYNC, errno, "root/syncfs", "syncfs: %s", strerror(errno));
+}
+
 /* ---- the lock ---- */
 
 static enum sl_status held_by(const struct sl_root *r, struct sl_diag *d)

@@ -53,6 +53,11 @@ void sl_root_close(struct sl_root *r);
  * path leads out). Kernels and sandboxes without openat2() get the same by walking the components. */
 int sl_root_openat(int dirfd, const char *path, int flags, mode_t mode);
 
+/* What is in spool/ and archive/ now is durable afterwards, bytes and names: for who finds it there and
+ * does not know (one syncfs, so it may take as long as the disk's cache is full). Nothing with durability
+ * "none". SL_E_SYNC. */
+SL_MUST enum sl_status sl_root_sync(const struct sl_root *r, struct sl_diag *d);
+
 enum sl_root_sync {
 	SL_ROOT_SYNC_NONE, /* durability "none" */
 	SL_ROOT_SYNC_NEW,  /* the parent of every folder made by this call */

@@ -30,7 +30,7 @@ struct sl_store_file {
 	bool is_temp_named;  /* store_fs's own: no O_TMPFILE here */
 	/* The proof that sl_ack_gate() looks at. */
 	bool is_data_synced;         /* fdatasync of this file returned 0 after its last byte */
-	bool is_named;               /* the name was made after that */
+	bool is_named;               /* the name was made after the last byte was written */
 	struct sl_dirsync_wait sync; /* the folder fsync that covers the name */
 	/* Set by the caller before name_durably. */
 	void (*on_named)(struct sl_store_file *f, enum sl_status st);
@@ -73,13 +73,14 @@ struct sl_store_ops {
 	/* Reads back what was appended: data set bytes from `off`; *got < n only at the end. */
 	enum sl_status (*reread)(struct sl_store_file *f, uint64_t off, void *bytes, size_t n,
 		size_t *got, struct sl_diag *d);
-	/* Header and last bytes (one write when nothing was appended before), then the bytes made
-	 * durable, then the name of `seq` in its place (in quarantine/ durable at once: nobody waits
-	 * for that name_durably). On failure nothing of the file stays: SL_E_FULL, SL_E_IO;
-	 * SL_E_SYNC: the bytes cannot be trusted, latch. */
+	/* Header and last bytes (one write when nothing was appended before), then the name of `seq`
+	 * in its place, and the bytes made durable. In quarantine/ the name is durable too, and
+	 * nobody waits for that name_durably. On failure nothing of the file stays: SL_E_FULL,
+	 * SL_E_IO; SL_E_SYNC: the bytes cannot be trusted, latch. */
 	enum sl_status (*seal)(struct sl_store_file *f, const void *header, const struct iovec *iov,
 		int iov_n, uint64_t seq, enum sl_store_place place, struct sl_diag *d);
-	/* Makes the name durable; f->on_named follows, on another thread or inside the call. */
+	/* After seal: f->on_named follows when the name is durable, on another thread or inside the
+	 * call. */
 	void (*name_durably)(struct sl_store_file *f);
 	/* Gives the file up; nothing of it stays. */
 	void (*abort)(struct sl_store_file *f);

@@ -1,13 +1,15 @@
 /* Object files, from an unnamed file in spool/ to a durable name there; and reading them again.
  *
  * Happy path: O_TMPFILE in spool/, data written behind room for the header, at the end header and
- * rest in one write, fdatasync, link to spool/<seq>.dcm, and the folder's fsync shared with whoever
- * needs it at that moment. Moving on to the archive is in store_fs_settle.c.
+ * rest in one write, link to spool/<seq>.dcm; then fdatasync, while the folder's fsync, shared with
+ * whoever needs it at that moment, is under way on its own thread. So a name may outlive a power cut
+ * that its bytes do not: recovery believes no file in spool/ before it has seen its digest. Moving on to
+ * the archive is in store_fs_settle.c.
  *
  * Failure: before the link nothing has a name and closing the descriptor removes it (where the file
- * system has no O_TMPFILE, the temporary name is unlinked). ENOSPC and EDQUOT are SL_E_FULL, also from
- * fdatasync, because the file had no name yet; any other failure of fdatasync is SL_E_SYNC and the
- * descriptor is never synced again.
+ * system has no O_TMPFILE, the temporary name is unlinked); where fdatasync fails, the name goes again.
+ * ENOSPC and EDQUOT are SL_E_FULL, also from fdatasync, because nobody was told of the file; any other
+ * failure of fdatasync is SL_E_SYNC and the descriptor is never synced again.
  *
  * Disk threads; the store itself is constant after open, but for one counter.
  * SPDX-License-Identifier: Apache-2.0 */
@@ -200,30 +202,50 @@ static enum sl_status set_aside(struct sl_store_file *f, uint64_t seq, struct sl
 	return st;
 }
 
-static enum sl_status fs_seal(struct sl_store_file *f, const void *header, const struct iovec *iov,
-	int iov_n, uint64_t seq, enum sl_store_place place, struct sl_diag *d)
-{
-	enum sl_status st = write_rest(f, header, iov, iov_n, d);
-	if (st == SL_OK)
-		st = sync_data(f, d);
-	if (st == SL_OK)
-		st = place == SL_STORE_SPOOL
-			     ? name_it(f, sl_store_fs_of(f->store)->root->spool_fd, seq, d)
-			     : set_aside(f, seq, d);
-	fs_abort(f); /* closes; what has its name keeps it */
-	return st;
-}
-
 static void on_synced(struct sl_dirsync_wait *w, enum sl_status st)
 {
 	struct sl_store_file *f = sl_container_of(w, struct sl_store_file, sync);
 	f->on_named(f, st);
 }
 
+/* The name first, so that its fsync and that of the bytes run at the same time. */
+static enum sl_status name_in_spool(struct sl_store_file *f, uint64_t seq, struct sl_diag *d)
+{
+	struct sl_store_fs *s = sl_store_fs_of(f->store);
+	struct sl_path name;
+	enum sl_status st = name_it(f, s->root->spool_fd, seq, d);
+	if (st != SL_OK)
+		return st;
+	f->sync.on_synced = on_synced;
+	sl_dirsync_join(s->spool_sync, &f->sync);
+	st = sync_data(f, d);
+	if (st == SL_OK)
+		return SL_OK;
+	sl_dirsync_leave(s->spool_sync, &f->sync);
+	sl_path_spool(&name, seq);
+	(void)unlinkat(s->root->spool_fd, name.s, 0);
+	f->is_named = false;
+	return st;
+}
+
+static enum sl_status fs_seal(struct sl_store_file *f, const void *header, const struct iovec *iov,
+	int iov_n, uint64_t seq, enum sl_store_place place, struct sl_diag *d)
+{
+	enum sl_status st = write_rest(f, header, iov, iov_n, d);
+	if (st == SL_OK && place == SL_STORE_SPOOL) {
+		st = name_in_spool(f, seq, d);
+	} else if (st == SL_OK) {
+		st = sync_data(f, d);
+		if (st == SL_OK)
+			st = set_aside(f, seq, d);
+	}
+	fs_abort(f); /* closes; what has its name keeps it */
+	return st;
+}
+
 static void fs_name_durably(struct sl_store_file *f)
 {
-	f->sync.on_synced = on_synced;
-	sl_dirsync_join(sl_store_fs_of(f->store)->spool_sync, &f->sync);
+	sl_dirsync_await(sl_store_fs_of(f->store)->spool_sync, &f->sync);
 }
 
 /* ---- reading ------------------------------------------------------------------------------------ */

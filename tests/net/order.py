@@ -4,8 +4,8 @@ Each call has a number taken before it and one taken after it. "a before b" is: 
 began. The rules, from DESIGN 2; each function yields sentences about what breaks it:
 
     answered   before a C-STORE-RSP with status 0000 is written: the object's last byte is written before
-               an fdatasync of its file begins, that succeeds before the file gets its name in spool/, and
-               an fsync of spool/ that begins after that succeeds before the response begins
+               its file gets its name in spool/ and before an fdatasync of it begins; that, and an fsync of
+               spool/ that begins after the name was made, succeed before the response begins
     unspooled  before a name leaves spool/: the object's index row is committed (pages written and synced,
                then the meta page) after the spool name was durable; then it gets its archive name; an
                fsync of that folder begins after that; every folder made on the way has had its parent
@@ -189,8 +189,10 @@ def answered(trace):
         written = max((c.end for c in trace.writes[inode]), default=None)
         if written is None:
             yield f"{answer.uid}: answered, but its file was never written"
-        elif _between(trace.syncs[inode], written, link.begin) is None:
-            yield f"{answer.uid}: no fdatasync of its file between its last byte and its name"
+        elif written > link.begin:
+            yield f"{answer.uid}: it had a name in spool/ before its last byte"
+        elif _between(trace.syncs[inode], written, answer.begin) is None:
+            yield f"{answer.uid}: no fdatasync of its file between its last byte and its answer"
         if _between(trace.folder_syncs[trace.root + "/spool"], link.end, answer.begin) is None:
             yield f"{answer.uid}: no fsync of spool/ began after its name and ended before its answer"
 

@@ -99,8 +99,19 @@ def answer_early(calls):
     return calls
 
 
+def write_after_sync(calls):
+    """All there is was written when the fdatasync had begun."""
+    last = next(c for c in calls if c.name == "fdatasync" and "/spool/" in c.path)
+    link = next(c for c in calls if c.name == "linkat" and c.inode == last.inode)
+    for c in calls:
+        if c.inode == last.inode and c.name == "pwritev":
+            c.end = last.begin
+    link.begin = last.begin
+    return calls
+
+
 def write_late(calls):
-    """A byte is written after the fdatasync."""
+    """A byte is written after name and fdatasync."""
     last = next(c for c in calls if c.name == "fdatasync" and "/spool/" in c.path)
     late = copy.copy(next(c for c in calls if c.inode == last.inode and c.name == "pwritev"))
     late.begin, late.end = last.end, last.end
@@ -129,7 +140,8 @@ def drop_parent_sync(calls):
 @pytest.mark.parametrize("change, word", [
     (drop_fdatasync, "no fdatasync"),
     (fail_fdatasync, "no fdatasync"),
-    (write_late, "no fdatasync"),
+    (write_late, "before its last byte"),
+    (write_after_sync, "no fdatasync"),
     (without("fsync", "/spool"), "no fsync of spool/"),
     (sync_begins_before_link, "no fsync of spool/"),
     (answer_early, "no fsync of spool/"),

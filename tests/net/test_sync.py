@@ -99,6 +99,10 @@ def test_a_failed_sync_ends_the_daemon(tmp_path, which, senders):
     if senders == 1 and which in ("object", "spool"):
         after = [a for a in run.trace.answers if a.status == 0 and a.begin > run.injected[0].begin]
         assert after == [], "a success was told after the sync had failed"
+    if which == "object":
+        spool = os.path.join(run.root, "spool")
+        assert run.injected[0].inode not in [e.stat().st_ino for e in os.scandir(spool)], \
+            "what may not be on the disk kept its name"
     if which == "spool":
         late = [c for c in run.trace.folder_syncs[run.root + "/spool"] if c.begin > run.injected[0].end]
         assert late == [], "the folder was synced again after a failure"
@@ -155,6 +159,8 @@ def test_one_object_is_refused_and_the_association_lives(tmp_path, which):
     assert all(s.comment for s in sender.sent if s.status != 0)
     verdict = run.restart_and_judge()
     assert verdict.is_good, verdict
+    assert sum(len(names) for _, _, names in os.walk(os.path.join(run.root, "archive"))) == \
+        len({s.sop_instance for s in sender.sent if s.status == 0}), "what was refused kept its name"
 
 
 LATER = {

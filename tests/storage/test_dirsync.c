@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -74,7 +75,7 @@ static void on_synced(struct sl_dirsync_wait *w, enum sl_status st)
 		sem_post(n->released);
 }
 
-static void join(struct sl_dirsync *ds, struct name *n, sem_t *released)
+static void join_only(struct sl_dirsync *ds, struct name *n, sem_t *released)
 {
 	memset(n, 0, sizeof(*n));
 	n->wait.on_synced = on_synced;
@@ -83,33 +84,17 @@ static void join(struct sl_dirsync *ds, struct name *n, sem_t *released)
 	sl_dirsync_join(ds, &n->wait);
 }
 
-/* Joins on a thread of its own: who comes when no fsync runs does it itself, and is held up by it. */
-struct first {
-	struct sl_dirsync *ds;
-	struct name name;
-	sem_t *released;
-	pthread_t id;
-};
-
-static void *join_first(void *arg)
+static void join(struct sl_dirsync *ds, struct name *n, sem_t *released)
 {
-	struct first *f = arg;
-	join(f->ds, &f->name, f->released);
-	return NULL;
+	join_only(ds, n, released);
+	sl_dirsync_await(ds, &n->wait);
 }
 
 /* Returns when its fsync has begun, which is held. */
-static void first_join(struct first *f, struct sl_dirsync *ds, sem_t *released)
+static void first_join(struct name *n, struct sl_dirsync *ds, sem_t *released)
 {
-	f->ds = ds;
-	f->released = released;
-	assert_int_equal(pthread_create(&f->id, NULL, join_first, f), 0);
+	join(ds, n, released);
 	sem_wait(&script.entered);
-}
-
-static void first_over(struct first *f)
-{
-	assert_int_equal(pthread_join(f->id, NULL), 0);
 }
 
 static void assert_released_by_a_later_one(const struct name *n)
@@ -126,56 +111,87 @@ static void assert_released_by_a_later_one(const struct name *n)
 static void a_waiter_is_released_only_by_an_fsync_begun_after_it_joined(void **state)
 {
 	(void)state;
-	struct first first;
-	struct name *a = &first.name, b, c;
+	struct name a, b, c;
 	sem_t released;
 	sem_init(&released, 0, 0);
 	struct sl_dirsync *ds = start(true, true);
-	first_join(&first, ds, &released); /* the fsync for a has begun */
-	join(ds, &b, &released);           /* too late for it */
+	first_join(&a, ds, &released); /* the fsync for a has begun */
+	join(ds, &b, &released);       /* too late for it */
 	join(ds, &c, &released);
 	sem_post(&script.go);
 	sem_wait(&released);
 	sem_wait(&script.entered); /* the next has begun, the first is long over */
-	assert_int_equal(a->calls, 1);
+	assert_int_equal(a.calls, 1);
 	assert_int_equal(b.calls, 0);
 	assert_int_equal(c.calls, 0);
 	sem_post(&script.go);
 	sem_wait(&released);
 	sem_wait(&released);
-	first_over(&first);
 	sl_dirsync_stop(ds);
-	assert_released_by_a_later_one(a);
+	assert_released_by_a_later_one(&a);
 	assert_released_by_a_later_one(&b);
 	assert_released_by_a_later_one(&c);
-	assert_int_equal(a->wait.covered_by, 1);
+	assert_int_equal(a.wait.covered_by, 1);
 	assert_int_equal(b.wait.named_after, 1);
 	assert_int_equal(b.wait.covered_by, 2);
 	assert_int_equal(c.wait.covered_by, 2);
 	assert_int_equal(script.begun, 2);
-	assert_true(pthread_equal(a->by, first.id));
-	assert_false(pthread_equal(b.by, first.id)); /* it does not stay for others */
-	assert_false(pthread_equal(b.by, pthread_self()));
+	assert_false(pthread_equal(a.by, pthread_self()));
 }
 
-/* No hand-over and no wake-up where nobody else is there. */
-static void who_comes_alone_syncs_itself(void **state)
+/* ---- between join and await ---- */
+
+static void who_awaits_late_is_told_at_once(void **state)
 {
 	(void)state;
-	struct name names[3];
-	uint64_t syncs, released;
-	struct sl_dirsync *ds = start(false, true);
-	for (size_t i = 0; i < SL_ARRAY_N(names); i++) {
-		join(ds, &names[i], NULL);
-		assert_released_by_a_later_one(&names[i]);
-		assert_true(pthread_equal(names[i].by, pthread_self()));
-		assert_int_equal(names[i].wait.covered_by, i + 1);
-		sl_dirsync_stats(ds, &syncs, &released);
-		assert_int_equal(syncs, i + 1);
-		assert_int_equal(released, i + 1);
-	}
+	struct name a, b;
+	sem_t released;
+	uint64_t syncs, count;
+	sem_init(&released, 0, 0);
+	struct sl_dirsync *ds = start(true, true);
+	join_only(ds, &a, NULL);
+	sem_wait(&script.entered);
+	join(ds, &b, &released);
+	sem_post(&script.go);
+	sem_wait(&script.entered); /* a's round is over, b's has begun */
+	assert_int_equal(a.calls, 0);
+	sl_dirsync_await(ds, &a.wait);
+	assert_int_equal(a.calls, 1);
+	assert_true(pthread_equal(a.by, pthread_self()));
+	sem_post(&script.go);
+	sem_wait(&released);
+	sl_dirsync_stats(ds, &syncs, &count);
+	assert_int_equal(syncs, 2);
+	assert_int_equal(count, 2);
 	sl_dirsync_stop(ds);
-	assert_int_equal(script.begun, 3);
+	assert_released_by_a_later_one(&a);
+	assert_released_by_a_later_one(&b);
+}
+
+static void who_leaves_is_never_called(void **state)
+{
+	(void)state;
+	struct name a, b, c;
+	sem_t released;
+	sem_init(&released, 0, 0);
+	struct sl_dirsync *ds = start(true, true);
+	join_only(ds, &a, NULL);
+	sem_wait(&script.entered);
+	join_only(ds, &b, NULL); /* no fsync has begun for it: it goes at once */
+	sl_dirsync_leave(ds, &b.wait);
+	memset(&b.wait, 0xff, sizeof(b.wait)); /* its memory is its own again */
+	join(ds, &c, &released);
+	script.is_held = false;
+	sem_post(&script.go);
+	sl_dirsync_leave(ds, &a.wait); /* in a round: it waits for the end of it */
+	assert_true(script.ended >= 1);
+	memset(&a.wait, 0xff, sizeof(a.wait));
+	sem_wait(&released);
+	sl_dirsync_stop(ds);
+	assert_int_equal(a.calls, 0);
+	assert_int_equal(b.calls, 0);
+	assert_released_by_a_later_one(&c);
+	assert_int_equal(script.begun, 2);
 }
 
 /* ---- sharing ---- */
@@ -191,11 +207,19 @@ struct joiner {
 	pthread_t id;
 };
 
+/* Every second one awaits late, every fifth leaves and joins again. */
 static void *join_all(void *arg)
 {
 	struct joiner *j = arg;
 	for (int i = 0; i < PER_THREAD; i++) {
-		join(j->ds, &j->names[i], &j->released);
+		join_only(j->ds, &j->names[i], &j->released);
+		if (j->one_by_one && i % 5 == 0) {
+			sl_dirsync_leave(j->ds, &j->names[i].wait);
+			join_only(j->ds, &j->names[i], &j->released);
+		}
+		if (i % 2 == 0)
+			sched_yield();
+		sl_dirsync_await(j->ds, &j->names[i].wait);
 		if (j->one_by_one)
 			sem_wait(&j->released);
 	}
@@ -218,7 +242,7 @@ static void whoever_comes_during_an_fsync_shares_the_next(void **state)
 {
 	(void)state;
 	static struct joiner crowd[THREADS];
-	struct first first;
+	struct name first;
 	uint64_t syncs, released;
 	struct sl_dirsync *ds = start(true, true);
 	first_join(&first, ds, NULL);
@@ -228,7 +252,6 @@ static void whoever_comes_during_an_fsync_shares_the_next(void **state)
 	for (int i = 0; i < THREADS; i++)
 		for (int k = 0; k < PER_THREAD; k++)
 			sem_wait(&crowd[i].released);
-	first_over(&first);
 	sl_dirsync_stats(ds, &syncs, &released);
 	assert_true(syncs <= 2);
 	sl_dirsync_stop(ds);
@@ -248,7 +271,7 @@ static void the_promise_holds_in_a_crowd(void **state)
 	for (int i = 0; i < THREADS; i++)
 		for (int k = 0; k < PER_THREAD; k++)
 			assert_released_by_a_later_one(&crowd[i].names[k]);
-	assert_true(script.begun <= THREADS * PER_THREAD);
+	assert_true(script.begun <= THREADS * (PER_THREAD + PER_THREAD / 5)); /* with who left */
 	assert_int_equal(script.begun, script.ended);
 }
 
@@ -257,12 +280,11 @@ static void the_promise_holds_in_a_crowd(void **state)
 static void a_failed_fsync_fails_everybody_and_is_never_tried_again(void **state)
 {
 	(void)state;
-	struct first first;
-	struct name b, c;
+	struct name a, b, c;
 	sem_t released;
 	sem_init(&released, 0, 0);
 	struct sl_dirsync *ds = start(true, true);
-	first_join(&first, ds, &released);
+	first_join(&a, ds, &released);
 	join(ds, &b, &released);
 	script.fail_errno = EIO;
 	sem_post(&script.go);
@@ -271,9 +293,8 @@ static void a_failed_fsync_fails_everybody_and_is_never_tried_again(void **state
 	script.fail_errno = 0; /* the disk is well again: it does not matter */
 	join(ds, &c, &released);
 	sem_wait(&released);
-	first_over(&first);
 	sl_dirsync_stop(ds);
-	const struct name *all[] = {&first.name, &b, &c};
+	const struct name *all[] = {&a, &b, &c};
 	for (size_t i = 0; i < SL_ARRAY_N(all); i++) {
 		assert_int_equal(all[i]->st, SL_E_SYNC);
 		assert_int_equal(all[i]->calls, 1);
@@ -316,7 +337,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_waiter_is_released_only_by_an_fsync_begun_after_it_joined),
-		cmocka_unit_test(who_comes_alone_syncs_itself),
+		cmocka_unit_test(who_awaits_late_is_told_at_once),
+		cmocka_unit_test(who_leaves_is_never_called),
 		cmocka_unit_test(whoever_comes_during_an_fsync_shares_the_next),
 		cmocka_unit_test(the_promise_holds_in_a_crowd),
 		cmocka_unit_test(a_failed_fsync_fails_everybody_and_is_never_tried_again),
