@@ -202,7 +202,12 @@ static int open_source(struct sources *s, const struct sl_root *root, const char
 	int fd = sl_root_openat(root->archive_fd, folder, O_RDONLY | O_DIRECTORY, 0);
 	if (fd < 0)
 		return -1;
-	sl_assert(fstat(fd, &sb) == 0); /* of a descriptor just opened: it cannot fail */
+	if (fstat(fd, &sb) != 0) {
+		int err = errno;
+		close(fd);
+		errno = err;
+		return -1;
+	}
 	for (size_t i = 0; i < s->n; i++) {
 		if (s->inode[i] == sb.st_ino) {
 			close(fd);

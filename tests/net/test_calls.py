@@ -59,6 +59,14 @@ def test_a_start_that_fails_says_so(sweep, name, errnum, says):
     assert says in verdict.log
 
 
+def test_an_evicting_node_cannot_look_at_a_folder():
+    """Any fstat of its life; that of a folder which a study leaves once was an assertion."""
+    folder = fast_folder("sluice-calls-")
+    evicting = calls.Sweep(folder, kind=calls.EvictingRun)
+    check(list(evicting.all((calls.Case("fstat", k, errno.EIO) for k in range(1, evicting.seen["fstat"] + 1)), WORKERS)))
+    shutil.rmtree(folder)
+
+
 def test_a_reload_without_memory_keeps_what_is_in_force(tmp_path):
     """The parser would end the process: it is not asked."""
     trouble = str(tmp_path / "trouble")
