@@ -29,6 +29,12 @@ struct fd {
 
 static struct fd fds[FDS];
 static struct dirent entry;
+static bool is_lying;
+
+void sim_disk_lie(bool is)
+{
+	is_lying = is;
+}
 
 void sim_files_reset(void)
 {
@@ -162,6 +168,7 @@ static long get_names(int fd, char *out, size_t cap)
 			break;
 		struct dirent64 *e = (void *)(out + used);
 		e->d_ino = name->ino;
+		e->d_type = disk.inodes[name->ino].is_folder ? DT_DIR : DT_REG;
 		e->d_reclen = (unsigned short)n;
 		memcpy(e->d_name, name->s, strlen(name->s) + 1);
 		used += n;
@@ -187,6 +194,16 @@ long __wrap_syscall(long number, ...)
 	}
 	va_end(ap);
 	return result;
+}
+
+ssize_t __wrap_getdents64(int fd, void *out, size_t cap)
+{
+	return get_names(fd, out, cap);
+}
+
+void __wrap_rewinddir(DIR *dir)
+{
+	((struct fd *)(void *)dir)->at = 0;
 }
 
 /* The stream is the descriptor's own place in the table. */
@@ -360,6 +377,8 @@ int __wrap_fsync(int fd)
 	inode_of(fd);
 	unsigned ino = fds[fd].ino;
 	size_t upto = disk.journal_n;
+	if (is_lying)
+		return 0;
 	begin("fsync", ino, disk.inodes[ino].is_folder);
 	if (sim_node_may_fail() && sim_one_in(sim_plan.eio_den)) {
 		sim_note("fsync fails", ino, 0);

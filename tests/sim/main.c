@@ -8,6 +8,8 @@
  * --covers: each of the troubles that seeds are to bring has come about (seen.c).
  * --replays: the seeds run twice, in one process and then spread over several, and must leave the same
  * traces.
+ * --fails-alike: on a disk whose fsync does nothing seeds must fail, and each twice with the same words
+ * and the same trace: so what a failing seed printed is what its replay shows.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
 #include <stdio.h>
@@ -23,7 +25,7 @@
 
 struct options {
 	uint64_t seeds, first, stride;
-	bool is_single, is_traced, replays, covers;
+	bool is_single, is_traced, replays, covers, fails_alike;
 	unsigned jobs;
 };
 
@@ -190,6 +192,54 @@ static bool replays(struct options o, const struct totals *once)
 	return again.traces == once->traces;
 }
 
+/* ---- failing seeds ---- */
+
+/* One seed in a process of its own, whose fsync does nothing. What it says, at most cap - 1 bytes; true
+ * when it failed. */
+static bool run_lying(uint64_t seed, char *said, size_t cap)
+{
+	struct totals sum = {0};
+	size_t n = 0;
+	ssize_t got;
+	int out[2], status;
+	if (pipe(out) != 0)
+		abort();
+	fflush(stdout);
+	pid_t child = fork();
+	if (child == 0) {
+		dup2(out[1], STDOUT_FILENO);
+		sim_disk_lie(true);
+		printf("trace %016" PRIx64 "\n", run(seed, &sum));
+		fflush(stdout);
+		_exit(0);
+	}
+	close(out[1]);
+	while ((got = read(out[0], said + n, cap - 1 - n)) > 0)
+		n += (size_t)got;
+	said[n] = '\0';
+	close(out[0]);
+	return waitpid(child, &status, 0) != child || status != 0;
+}
+
+static bool fail_alike(const struct options *o)
+{
+	static char once[8192], again[8192];
+	uint64_t failed = 0;
+	for (uint64_t i = 0; i < o->seeds; i++) {
+		failed += run_lying(o->first + i, once, sizeof(once));
+		(void)run_lying(o->first + i, again, sizeof(again));
+		if (strcmp(once, again) == 0)
+			continue;
+		printf("FAILED: seed %" PRIu64 " does not fail twice alike:\n%s\n%s\n",
+			o->first + i, once, again);
+		return false;
+	}
+	printf("sim: on a disk that does not sync %" PRIu64 " of %" PRIu64
+	       " seeds fail, each twice alike%s\n",
+		failed, o->seeds, 2 * failed < o->seeds ? ": FAILED, too few" : "");
+	return 2 * failed >= o->seeds;
+}
+
 /* True when everything came about. */
 static bool print_seen(const struct totals *sum)
 {
@@ -214,6 +264,9 @@ static bool parse(struct options *o, int argc, char **argv)
 			continue;
 		} else if (strcmp(argv[i], "--covers") == 0) {
 			o->covers = true;
+			continue;
+		} else if (strcmp(argv[i], "--fails-alike") == 0) {
+			o->fails_alike = true;
 			continue;
 		} else if (strcmp(argv[i], "--seeds") == 0) {
 			o->seeds = n;
@@ -242,11 +295,14 @@ int main(int argc, char **argv)
 	if (!parse(&o, argc, argv)) {
 		fprintf(stderr,
 			"usage: sim [--seeds N] [--first K] [--jobs J] [--covers] [--replays]\n"
-			"       sim --seed K [--trace] [--replays]\n");
+			"       sim --seed K [--trace] [--replays]\n"
+			"       sim --fails-alike [--seeds N] [--first K]\n");
 		return 2;
 	}
 	sim_set_verbose(o.is_traced);
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (o.fails_alike)
+		return fail_alike(&o) ? 0 : 1;
 	if (o.jobs == 1 || o.replays)
 		run_all(&o, &sum);
 	else if (!run_jobs(o, &sum))

@@ -11,7 +11,9 @@
 #include "sim/wraps.h"
 
 #define ARENA (256 * SL_MIB) /* address space */
-#define ALIGN 64u            /* also of the header before each block: its size */
+#define PAGE  4096u
+#define LARGE SL_MIB
+#define ALIGN 64u /* also of the header before each block: its size */
 
 static struct {
 	uint8_t *base;
@@ -127,8 +129,12 @@ void *__wrap_mmap(void *at, size_t n, int prot, int flags, int fd, long off)
 {
 	if (!is_for_node())
 		return __real_mmap(at, n, prot, flags, fd, off);
-	void *p = take(n, 4096);
-	memset(p, 0, n);
+	uint8_t *p = take(n, PAGE);
+	size_t whole = n / PAGE * PAGE;
+	/* What is large is mostly not touched. */
+	if (n >= LARGE)
+		(void)__real_madvise(p, whole, MADV_DONTNEED);
+	memset(n >= LARGE ? p + whole : p, 0, n >= LARGE ? n - whole : n);
 	return p;
 }
 

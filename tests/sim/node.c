@@ -16,7 +16,7 @@ static struct {
 	struct sl_storage storage;
 	struct sl_server *server;
 	struct sl_stats stats;
-	bool is_opening, is_up, is_down, is_stopped, is_told_to_stop;
+	bool is_opening, is_rebuilding, is_up, is_down, is_stopped, is_told_to_stop;
 	bool has_failed;
 	uint64_t dies_ns;       /* then main.c has got round to leaving */
 	unsigned orders_thread; /* the operator's */
@@ -295,6 +295,11 @@ bool sim_node_is_down(void)
 	return node.is_down;
 }
 
+void sim_node_rebuilds(bool is_begun)
+{
+	node.is_rebuilding = is_begun;
+}
+
 bool sim_node_has_failed(void)
 {
 	return node.has_failed;
@@ -310,14 +315,18 @@ void sim_node_crash(bool is_power_cut)
 	sim_note(is_power_cut ? "power cut" : "kill", 0, 0);
 	if (node.is_opening && !node.is_up && !node.has_failed)
 		sim_saw(SIM_SAW_CRASH_IN_START);
+	if (node.is_rebuilding)
+		sim_saw(SIM_SAW_CRASH_IN_REBUILD);
 	sim_kill_node();
 	sim_net_kill();
 	sim_loops_reset();
 	sim_files_reset();
 	sim_disk_crash(is_power_cut);
 	sim_index_crash();
+	if (sim_one_in(sim_plan.lose_den))
+		sim_index_lose();
 	sim_studies_crash();
-	node.is_opening = false;
+	node.is_opening = node.is_rebuilding = false;
 	node.is_up = false;
 	node.has_failed = false;
 }

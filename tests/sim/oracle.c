@@ -19,6 +19,7 @@
 struct entry {
 	bool was_sent, is_promised, was_evicted;
 	bool is_gone;            /* its row was taken out, and no copy of it is under way */
+	bool is_noted;           /* and journal/ops says so: it holds without the index too */
 	bool has_row;            /* between rows_before() and rows_after() */
 	unsigned sent, answered; /* times */
 };
@@ -227,7 +228,26 @@ void sim_oracle_rows_after(void)
 			e->is_promised = false;
 			e->was_evicted = true;
 			e->is_gone = e->sent == e->answered;
+			e->is_noted = false;
 		}
+}
+
+/* The line comes behind the commit, about what went with it. */
+enum sl_status __wrap_sl_ops_gone(
+	struct sl_ops *ops, const struct sl_index_tombstone *tombs, size_t n, struct sl_diag *d)
+{
+	enum sl_status st = __real_sl_ops_gone(ops, tombs, n, d);
+	for (unsigned u = 0; u < SIM_UIDS && st == SL_OK; u++)
+		for (unsigned v = 0; v < SIM_VERSIONS; v++)
+			ledger.entries[u][v].is_noted |= ledger.entries[u][v].is_gone;
+	return st;
+}
+
+void sim_oracle_index_lost(void)
+{
+	for (unsigned u = 0; u < SIM_UIDS; u++)
+		for (unsigned v = 0; v < SIM_VERSIONS; v++)
+			ledger.entries[u][v].is_gone &= ledger.entries[u][v].is_noted;
 }
 
 /* ---- the store after a start ---- */

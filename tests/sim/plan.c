@@ -149,6 +149,12 @@ void sim_plan_make(uint64_t seed)
 	plan_profile(p);
 	if (sim_one_in(2))
 		plan_crashes(p);
+	/* A removal that the journal had no room to say may be undone where the index is lost too. */
+	bool is_roomy = p->disk_blocks == 1u << 20 && p->inodes == 0 && p->enospc_den == 0 &&
+			!p->has_outsider && p->index_capacity == 10000;
+	p->lose_den = is_roomy && sim_one_in(3) ? 1 + sim_below(2) : 0;
+	for (unsigned i = 1; i < p->crashes && p->lose_den > 0; i++)
+		p->crash_after[i] = (16u << sim_below(6)) + sim_below(32); /* while it is rebuilt */
 }
 
 void sim_plan_make_sound(uint64_t seed)
@@ -187,11 +193,11 @@ void sim_plan_print(void)
 		p->peers, p->objects, p->uids, p->versions, p->studies, p->size_max, p->pipe_max,
 		p->bad_peer_den, p->pause_den, p->orders, p->artim_ms, p->idle_ms, p->min_rate,
 		p->rate_window_ms);
-	printf("  switch=1/%u slow=1/%u eio=1/%u enospc=1/%u short=1/%u index_short=1/%u "
+	printf("  switch=1/%u slow=1/%u eio=1/%u enospc=1/%u short=1/%u index_short=1/%u lose=1/%u "
 	       "outsider=%d "
 	       "crashes=",
 		p->switch_den, p->slow_den, p->eio_den, p->enospc_den, p->short_den,
-		p->index_short_den, p->has_outsider);
+		p->index_short_den, p->lose_den, p->has_outsider);
 	for (unsigned i = 0; i < p->crashes; i++)
 		printf("%s%s@%" PRIu64, i > 0 ? "," : "", p->is_power_cut[i] ? "power" : "kill",
 			p->crash_after[i]);

@@ -78,7 +78,8 @@ struct sim_plan {
 	unsigned pause_den;       /* a peer rests after one PDU in so many; 0: never */
 	uint32_t artim_ms, idle_ms, min_rate, rate_window_ms; /* idle: may be as long as the run */
 	size_t index_capacity;                                /* rows */
-	size_t pipe_max; /* bytes on their way in each direction of a connection */
+	unsigned lose_den; /* one crash in so many takes the index too; 0: none */
+	size_t pipe_max;   /* bytes on their way in each direction of a connection */
 	unsigned crashes;
 	uint64_t crash_after[SIM_CRASHES]; /* steps of the scheduler in that life */
 	bool is_power_cut[SIM_CRASHES];    /* else a kill: the page cache stays */
@@ -125,6 +126,8 @@ _Noreturn void sim_end(void);
 	X(LATCHED, "stores latched")                              \
 	X(DECIDED_AFTER_LATCH, "objects decided after the latch") \
 	X(CRASH_IN_START, "crashes during a start")               \
+	X(REBUILT, "lost indexes rebuilt")                        \
+	X(CRASH_IN_REBUILD, "crashes during a rebuild")           \
 	X(LEFT_IN_SPOOL, "starts with files in the spool")        \
 	X(STALLED, "peers that stopped")
 enum sim_sight {
@@ -177,6 +180,8 @@ void sim_own_end(void);
 /* ---- disk ---- */
 
 void sim_disk_reset(void);
+/* From now on fsync says it is done and does nothing: the oracle has to see it. */
+void sim_disk_lie(bool is);
 void sim_disk_crash(bool is_power_cut);
 /* Bytes that an outsider keeps. */
 void sim_disk_hog(uint64_t blocks);
@@ -233,6 +238,7 @@ void sim_loops_poke(void); /* something may be ready */
 struct sl_index *sim_index(void);
 void sim_index_reset(void);
 void sim_index_crash(void);
+void sim_index_lose(void); /* while the node is down: its file goes */
 void sim_index_grow(void); /* there is room now */
 void sim_index_check_idle(void);
 
@@ -249,6 +255,7 @@ bool sim_node_has_failed(void);
 /* It has failed or could not be opened, and main.c has got so far as to leave. */
 bool sim_node_wants_to_die(void);
 void sim_node_crash(bool is_power_cut);
+void sim_node_rebuilds(bool is_begun);
 void sim_node_forgive(void); /* from now on no call fails */
 bool sim_node_may_fail(void);
 
@@ -278,6 +285,8 @@ void sim_oracle_answered(unsigned u, unsigned v, uint16_t status);
 /* Around a commit that takes rows out: what loses its row is no longer promised. */
 void sim_oracle_rows_before(void);
 void sim_oracle_rows_after(void);
+/* What only the index said of removals is not known any more. */
+void sim_oracle_index_lost(void);
 /* Before each start. */
 void sim_oracle_look_at_spool(void);
 /* After each start: whatever was promised is in index and archive. */

@@ -98,7 +98,7 @@ void sim_fail(const char *fmt, ...)
 	va_start(ap, fmt);
 	vprintf(fmt, ap);
 	va_end(ap);
-	printf("\n");
+	printf("\n  trace %016" PRIx64 "\n", world.hash);
 	sim_plan_print();
 	fflush(stdout);
 	sim_end();

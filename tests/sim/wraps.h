@@ -22,8 +22,11 @@ struct statvfs;
 struct sl_diag;
 struct sl_env;
 struct sl_index;
+struct sl_index_tombstone;
 struct sl_index_lmdb_options;
 struct sl_ops;
+struct sl_rebuild_conf;
+struct sl_rebuild_report;
 
 /* pthread.c */
 int __wrap_pthread_mutex_init(pthread_mutex_t *m, const pthread_mutexattr_t *attr);
@@ -61,6 +64,7 @@ void *__real_realloc(void *p, size_t n);
 void *__real_aligned_alloc(size_t align, size_t n);
 void __real_free(void *p);
 void *__real_mmap(void *at, size_t n, int prot, int flags, int fd, long off);
+int __real_madvise(void *at, size_t n, int advice);
 int __real_munmap(void *at, size_t n);
 
 /* files.c */
@@ -68,6 +72,8 @@ int __wrap_open(const char *path, int flags, ...);
 int __wrap_openat(int dirfd, const char *path, int flags, ...);
 long __wrap_syscall(long number, ...);
 DIR *__wrap_fdopendir(int fd);
+ssize_t __wrap_getdents64(int fd, void *out, size_t cap);
+void __wrap_rewinddir(DIR *dir);
 struct dirent *__wrap_readdir(DIR *dir);
 int __wrap_dirfd(DIR *dir);
 int __wrap_closedir(DIR *dir);
@@ -109,6 +115,11 @@ int __wrap_fcntl(int fd, int command, ...);
 /* The daemon's own: index.c, node.c, oracle.c, studies.c, operator.c, seen.c */
 enum sl_status __wrap_sl_index_lmdb_open(
 	const struct sl_index_lmdb_options *options, struct sl_index **out, struct sl_diag *d);
+enum sl_status __wrap_sl_index_lmdb_finish(struct sl_index *ix, struct sl_diag *d);
+enum sl_status __wrap_sl_rebuild(
+	const struct sl_rebuild_conf *conf, struct sl_rebuild_report *out, struct sl_diag *d);
+enum sl_status __real_sl_rebuild(
+	const struct sl_rebuild_conf *conf, struct sl_rebuild_report *out, struct sl_diag *d);
 enum sl_status __wrap_sl_pending_open(
 	struct sl_pending **out, uint32_t entries, const struct sl_env *e, struct sl_diag *d);
 enum sl_status __real_sl_pending_open(
@@ -135,6 +146,10 @@ enum sl_status __wrap_sl_ops_pin(
 	struct sl_ops *ops, const struct sl_uid *study, bool is_pinned, struct sl_diag *d);
 enum sl_status __real_sl_ops_pin(
 	struct sl_ops *ops, const struct sl_uid *study, bool is_pinned, struct sl_diag *d);
+enum sl_status __wrap_sl_ops_gone(
+	struct sl_ops *ops, const struct sl_index_tombstone *tombs, size_t n, struct sl_diag *d);
+enum sl_status __real_sl_ops_gone(
+	struct sl_ops *ops, const struct sl_index_tombstone *tombs, size_t n, struct sl_diag *d);
 bool __wrap_sl_water_may_begin(struct sl_water *w);
 bool __real_sl_water_may_begin(struct sl_water *w);
 enum sl_status __wrap_sl_water_reserve(struct sl_water *w, uint64_t bytes, struct sl_diag *d);
