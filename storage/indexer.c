@@ -175,6 +175,34 @@ static bool pause_full(struct sl_indexer *ix)
 	return may_retry;
 }
 
+/* One step of the errand. False: the thread must stop working. */
+static bool run_errand(struct sl_indexer *ix)
+{
+	enum sl_errand e;
+	bool was_full = false;
+	while ((e = ix->errand(ix->errand_arg)) == SL_ERRAND_RETRY) {
+		was_full = true;
+		if (!pause_full(ix))
+			return false;
+	}
+	pthread_mutex_lock(&ix->lock);
+	ix->has_errand |= e == SL_ERRAND_MORE;
+	ix->stats.is_full &= !was_full;
+	pthread_mutex_unlock(&ix->lock);
+	return e != SL_ERRAND_FAILED;
+}
+
+/* The errand, if it is due, while a batch waits for the disk: the evictor's room may be what it waits for.
+ * The batch's own studies are not idle and stay. False: the thread must stop working. */
+static bool make_room(struct sl_indexer *ix)
+{
+	pthread_mutex_lock(&ix->lock);
+	bool has_errand = ix->has_errand && !ix->is_stopping;
+	ix->has_errand = false;
+	pthread_mutex_unlock(&ix->lock);
+	return !has_errand || run_errand(ix);
+}
+
 /* Moves the batch into the archive; a full disk is waited out, as long as we are not stopping (what
  * stays in the spool then is moved at the next start). */
 static enum sl_status settle(struct sl_indexer *ix, size_t n, struct sl_diag *d)
@@ -184,7 +212,7 @@ static enum sl_status settle(struct sl_indexer *ix, size_t n, struct sl_diag *d)
 		ix->places[i] = sl_locator_of(ix->records[i]);
 	qsort(ix->places, n, sizeof(ix->places[0]), by_series);
 	while ((st = ix->deps.store->ops->settle(ix->deps.store, ix->places, n, d)) == SL_E_FULL) {
-		if (!pause_full(ix))
+		if (!pause_full(ix) || !make_room(ix))
 			return SL_E_FULL;
 		*d = (struct sl_diag){0};
 	}
@@ -220,23 +248,6 @@ static bool work(struct sl_indexer *ix, size_t n)
 	ix->stats.is_full = false;
 	pthread_mutex_unlock(&ix->lock);
 	return true;
-}
-
-/* One step of the errand. False: the thread must stop working. */
-static bool run_errand(struct sl_indexer *ix)
-{
-	enum sl_errand e;
-	bool was_full = false;
-	while ((e = ix->errand(ix->errand_arg)) == SL_ERRAND_RETRY) {
-		was_full = true;
-		if (!pause_full(ix))
-			return false;
-	}
-	pthread_mutex_lock(&ix->lock);
-	ix->has_errand |= e == SL_ERRAND_MORE;
-	ix->stats.is_full &= !was_full;
-	pthread_mutex_unlock(&ix->lock);
-	return e != SL_ERRAND_FAILED;
 }
 
 /* False: the thread must stop working. */
