@@ -16,8 +16,8 @@
 #include "sim/sim.h"
 #include "support/cmdset.h"
 
-#define TRIES       400 /* associations of one peer */
-#define PATIENCE_NS (200 * 1000 * SIM_MS)
+#define TRIES       400                    /* associations of one peer */
+#define PATIENCE_NS (1200 * 1000 * SIM_MS) /* each part of an object may wait 30 s for room */
 #define CONNS       96
 
 /* One connection, as the server sees it from its side. */
