@@ -336,7 +336,5 @@ enum sl_status __wrap_sl_rebuild(
 	enum sl_status st = __real_sl_rebuild(conf, out, d);
 	sim_node_rebuilds(false);
 	sim_note("rebuilt", out->indexed, (uint64_t)st);
-	if (st == SL_OK && out->indexed > 0)
-		sim_saw(SIM_SAW_REBUILT);
 	return st;
 }

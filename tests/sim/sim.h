@@ -126,8 +126,6 @@ _Noreturn void sim_end(void);
 	X(LATCHED, "stores latched")                              \
 	X(DECIDED_AFTER_LATCH, "objects decided after the latch") \
 	X(CRASH_IN_START, "crashes during a start")               \
-	X(REBUILT, "lost indexes rebuilt")                        \
-	X(CRASH_IN_REBUILD, "crashes during a rebuild")           \
 	X(LEFT_IN_SPOOL, "starts with files in the spool")        \
 	X(STALLED, "peers that stopped")
 enum sim_sight {
