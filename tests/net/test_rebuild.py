@@ -228,8 +228,8 @@ def test_a_killed_rebuild_goes_on(mixed):
     """Killed at every 50th call that changes files: each goes on from where the one before it was, nothing is
     read twice, and what comes of it is equal. With the old index there, and by the start of a node without."""
     before, files = rows_of(mixed), files_of(mixed)
-    took = killed_rebuild(mixed, 0.7)
-    assert took == sorted(took) and len(set(took)) > 4, took
+    took = killed_rebuild(mixed, 0.5)
+    assert took == sorted(took) and len(set(took)) > 2, took
     assert_equal(differences(before, rows_of(mixed)))
     done = run_rebuild(mixed, *OFTEN)
     (kept, folders), why = resumed(done)
@@ -274,7 +274,7 @@ def new_study(root):
 def test_what_is_not_so_any_more_is_read_again(mixed, change, why):
     """Damage to what was kept, and to what it is about: told, and never believed."""
     before, folders = rows_of(mixed), folders_of(mixed)
-    killed_rebuild(mixed, 0.7)
+    killed_rebuild(mixed, 0.5)
     change(mixed)
     done = run_rebuild(mixed, *OFTEN)
     (_, took), reason = resumed(done)
@@ -292,7 +292,7 @@ def test_a_node_that_ran_between_is_noticed(mixed):
     """With an index there, it throws away what was kept, and says so. Without a line where there was nothing.
     What was kept comes back as an old backup would bring it: it is not believed."""
     folders = folders_of(mixed)
-    killed_rebuild(mixed, 0.7)
+    killed_rebuild(mixed, 0.5)
     shutil.copytree(os.path.join(mixed, "index", "new"), os.path.join(mixed, "kept"))
     with Node(root=mixed) as node:
         assert "index.rebuild_swept" in node.log(), node.log()
