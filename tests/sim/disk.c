@@ -37,7 +37,7 @@ static void names_set(struct disk_names *l, const char *name, unsigned ino)
 	if (found != NULL && ino != 0) {
 		found->ino = ino;
 	} else if (found != NULL) {
-		*found = l->at[--l->n];
+		memmove(found, found + 1, (size_t)(l->at + --l->n - found) * sizeof(*found));
 	} else if (ino != 0) {
 		if (l->n == l->cap) {
 			l->cap = l->cap * 2 + 8;
@@ -47,6 +47,7 @@ static void names_set(struct disk_names *l, const char *name, unsigned ino)
 		strncpy(new->s, name, DISK_NAME - 1);
 		new->s[DISK_NAME - 1] = '\0';
 		new->ino = ino;
+		new->no = ++l->last_no;
 	}
 }
 
@@ -59,6 +60,7 @@ static void names_copy(struct disk_names *to, const struct disk_names *from)
 	if (from->n > 0)
 		memcpy(to->at, from->at, from->n * sizeof(*to->at));
 	to->n = from->n;
+	to->last_no = from->last_no;
 }
 
 /* ---- space ---- */
@@ -174,6 +176,15 @@ unsigned disk_find(unsigned folder, const char *name)
 {
 	struct disk_name *found = names_find(&disk.inodes[folder].names, name);
 	return found != NULL ? found->ino : 0;
+}
+
+const struct disk_name *disk_next(unsigned folder, size_t no)
+{
+	const struct disk_names *l = &disk.inodes[folder].names;
+	for (size_t i = 0; i < l->n; i++)
+		if (l->at[i].no > no)
+			return &l->at[i];
+	return NULL;
 }
 
 static struct disk_change *journal(unsigned n)

@@ -22,11 +22,13 @@ struct disk_bytes {
 struct disk_name {
 	char s[DISK_NAME];
 	unsigned ino;
+	size_t no; /* names are in the order of their numbers; who reads a folder goes on behind one */
 };
 
 struct disk_names {
 	struct disk_name *at;
 	size_t n, cap;
+	size_t last_no;
 };
 
 struct disk_inode {
@@ -70,6 +72,8 @@ uint64_t disk_free_inodes(void);
 unsigned disk_make(bool is_folder);
 void disk_release_if_gone(unsigned ino);
 unsigned disk_find(unsigned folder, const char *name); /* 0: none */
+/* The name behind number `no`, whatever has gone or come since; NULL: none. */
+const struct disk_name *disk_next(unsigned folder, size_t no);
 void disk_add(unsigned folder, const char *name, unsigned ino);
 void disk_remove(unsigned folder, const char *name);
 void disk_rename(unsigned from, const char *old_name, unsigned to, const char *new_name);

@@ -24,7 +24,7 @@
 
 struct fd {
 	unsigned ino; /* 0 = closed */
-	size_t at;    /* of a folder: names already read */
+	size_t at;    /* of a folder: number of the name read last */
 };
 
 static struct fd fds[FDS];
@@ -157,11 +157,10 @@ int __wrap_openat(int dirfd, const char *path, int flags, ...)
 
 static long get_names(int fd, char *out, size_t cap)
 {
-	const struct disk_names *l = &inode_of(fd)->names;
+	const struct disk_name *name;
 	size_t used = 0;
-	begin("getdents", fds[fd].ino, l->n);
-	while (fds[fd].at < l->n) {
-		const struct disk_name *name = &l->at[fds[fd].at];
+	begin("getdents", fds[fd].ino, inode_of(fd)->names.n);
+	while ((name = disk_next(fds[fd].ino, fds[fd].at)) != NULL) {
 		size_t n = offsetof(struct dirent64, d_name) + strlen(name->s) + 1;
 		n = (n + 7) / 8 * 8;
 		if (used + n > cap)
@@ -172,7 +171,7 @@ static long get_names(int fd, char *out, size_t cap)
 		e->d_reclen = (unsigned short)n;
 		memcpy(e->d_name, name->s, strlen(name->s) + 1);
 		used += n;
-		fds[fd].at++;
+		fds[fd].at = name->no;
 	}
 	return (long)used;
 }
@@ -216,11 +215,12 @@ DIR *__wrap_fdopendir(int fd)
 struct dirent *__wrap_readdir(DIR *dir)
 {
 	struct fd *f = (struct fd *)(void *)dir;
-	const struct disk_names *l = &disk.inodes[f->ino].names;
-	if (f->at >= l->n)
+	const struct disk_name *name = disk_next(f->ino, f->at);
+	if (name == NULL)
 		return NULL;
-	entry.d_type = disk.inodes[l->at[f->at].ino].is_folder ? DT_DIR : DT_REG;
-	snprintf(entry.d_name, sizeof(entry.d_name), "%s", l->at[f->at++].s);
+	f->at = name->no;
+	entry.d_type = disk.inodes[name->ino].is_folder ? DT_DIR : DT_REG;
+	snprintf(entry.d_name, sizeof(entry.d_name), "%s", name->s);
 	return &entry;
 }
 
@@ -353,6 +353,13 @@ ssize_t __wrap_pread(int fd, void *bytes, size_t n, off_t off)
 	if (got > 0)
 		memcpy(bytes, i->bytes.at + (size_t)off, got);
 	return (ssize_t)got;
+}
+
+/* What _FORTIFY_SOURCE makes of it. */
+ssize_t __wrap___pread_chk(int fd, void *bytes, size_t n, off_t off, size_t room)
+{
+	sl_assert(n <= room);
+	return __wrap_pread(fd, bytes, n, off);
 }
 
 int __wrap_ftruncate(int fd, off_t n)

@@ -336,5 +336,8 @@ enum sl_status __wrap_sl_rebuild(
 	enum sl_status st = __real_sl_rebuild(conf, out, d);
 	sim_node_rebuilds(false);
 	sim_note("rebuilt", out->indexed, (uint64_t)st);
+	sim_saw(SIM_SAW_REBUILT);
+	if (out->kept_files > 0)
+		sim_saw(SIM_SAW_RESUMED);
 	return st;
 }

@@ -98,7 +98,7 @@ def outcome(top):
                              text=True, check=False, timeout=3600)
     except subprocess.TimeoutExpired:
         return False, "does not end"
-    why = re.search(r"^FAILED after.*\n +(.*)\n(seed \d+ \(\w+\))", ran.stdout, re.M)
+    why = re.search(r"^FAILED after.*\n +(.*)\n +trace .*\n(seed \d+ \(\w+\))", ran.stdout, re.M)
     if why is not None:
         return True, f"{why.group(2)}: {why.group(1)}"
     died = re.search(r"^.*(?:sl_assert|assertion|SIG).*$", ran.stderr, re.M)

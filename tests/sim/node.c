@@ -315,6 +315,8 @@ void sim_node_crash(bool is_power_cut)
 	sim_note(is_power_cut ? "power cut" : "kill", 0, 0);
 	if (node.is_opening && !node.is_up && !node.has_failed)
 		sim_saw(SIM_SAW_CRASH_IN_START);
+	if (node.is_rebuilding)
+		sim_saw(SIM_SAW_CRASH_IN_REBUILD);
 	sim_kill_node();
 	sim_net_kill();
 	sim_loops_reset();

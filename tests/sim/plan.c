@@ -149,7 +149,12 @@ void sim_plan_make(uint64_t seed)
 	plan_profile(p);
 	if (sim_one_in(2))
 		plan_crashes(p);
-	p->lose_den = 0; /* the rebuild that goes on from what it had read is not simulated yet */
+	/* A removal that the journal had no room to say may be undone where the index is lost too. */
+	bool is_roomy = p->disk_blocks == 1u << 20 && p->inodes == 0 && p->enospc_den == 0 &&
+			!p->has_outsider && p->index_capacity == 10000;
+	p->lose_den = is_roomy && sim_one_in(3) ? 1 + sim_below(2) : 0;
+	for (unsigned i = 1; i < p->crashes && p->lose_den > 0; i++)
+		p->crash_after[i] = (16u << sim_below(6)) + sim_below(32); /* while it is rebuilt */
 }
 
 void sim_plan_make_sound(uint64_t seed)

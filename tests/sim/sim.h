@@ -127,7 +127,10 @@ _Noreturn void sim_end(void);
 	X(DECIDED_AFTER_LATCH, "objects decided after the latch") \
 	X(CRASH_IN_START, "crashes during a start")               \
 	X(LEFT_IN_SPOOL, "starts with files in the spool")        \
-	X(STALLED, "peers that stopped")
+	X(STALLED, "peers that stopped")                          \
+	X(REBUILT, "lost indexes rebuilt")                        \
+	X(CRASH_IN_REBUILD, "crashes during a rebuild")           \
+	X(RESUMED, "rebuilds that took over what was read")
 enum sim_sight {
 #define X(name, text) SIM_SAW_##name,
 	SIM_SIGHTS(X)

@@ -85,6 +85,7 @@ int __wrap_renameat(int fromfd, const char *from, int tofd, const char *to);
 ssize_t __wrap_pwritev(int fd, const struct iovec *iov, int iov_n, off_t off);
 ssize_t __wrap_pwrite(int fd, const void *bytes, size_t n, off_t off);
 ssize_t __wrap_pread(int fd, void *bytes, size_t n, off_t off);
+ssize_t __wrap___pread_chk(int fd, void *bytes, size_t n, off_t off, size_t room);
 int __wrap_ftruncate(int fd, off_t n);
 int __wrap_fallocate(int fd, int mode, off_t off, off_t n);
 int __wrap_fsync(int fd);
