@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "storage/oserr.h"
@@ -109,12 +108,12 @@ static bool visit_names(struct walk *w, int fd, int depth)
 	_Alignas(struct dirent64) char names[NAMES];
 	bool found = false;
 	for (;;) {
-		long n = syscall(SYS_getdents64, fd, names, sizeof(names));
+		ssize_t n = getdents64(fd, names, sizeof(names));
 		if (n <= 0) {
 			w->failures += n < 0;
 			return found;
 		}
-		for (long at = 0; at < n;) {
+		for (ssize_t at = 0; at < n;) {
 			const struct dirent64 *entry = (const void *)(names + at);
 			if (w->trash != NULL && is_stopping(w->trash))
 				return found;

@@ -155,7 +155,20 @@ int __wrap_openat(int dirfd, const char *path, int flags, ...)
 	return open_at(dirfd, path, flags);
 }
 
-static long get_names(int fd, char *out, size_t cap)
+long __wrap_syscall(long number, ...)
+{
+	va_list ap;
+	if (number != SYS_openat2)
+		sim_fail("system call %ld is not simulated", number);
+	va_start(ap, number);
+	int fd = va_arg(ap, int);
+	const char *path = va_arg(ap, const char *);
+	const struct open_how *how = va_arg(ap, const struct open_how *);
+	va_end(ap);
+	return open_at(fd, path, (int)how->flags);
+}
+
+ssize_t __wrap_getdents64(int fd, void *out, size_t cap)
 {
 	const struct disk_name *name;
 	size_t used = 0;
@@ -165,7 +178,7 @@ static long get_names(int fd, char *out, size_t cap)
 		n = (n + 7) / 8 * 8;
 		if (used + n > cap)
 			break;
-		struct dirent64 *e = (void *)(out + used);
+		struct dirent64 *e = (void *)((char *)out + used);
 		e->d_ino = name->ino;
 		e->d_type = disk.inodes[name->ino].is_folder ? DT_DIR : DT_REG;
 		e->d_reclen = (unsigned short)n;
@@ -173,31 +186,7 @@ static long get_names(int fd, char *out, size_t cap)
 		used += n;
 		fds[fd].at = name->no;
 	}
-	return (long)used;
-}
-
-long __wrap_syscall(long number, ...)
-{
-	va_list ap;
-	va_start(ap, number);
-	int fd = va_arg(ap, int);
-	void *p = va_arg(ap, void *);
-	long result = -1;
-	if (number == SYS_openat2) {
-		const struct open_how *how = va_arg(ap, const struct open_how *);
-		result = open_at(fd, p, (int)how->flags);
-	} else if (number == SYS_getdents64) {
-		result = get_names(fd, p, va_arg(ap, size_t));
-	} else {
-		sim_fail("system call %ld is not simulated", number);
-	}
-	va_end(ap);
-	return result;
-}
-
-ssize_t __wrap_getdents64(int fd, void *out, size_t cap)
-{
-	return get_names(fd, out, cap);
+	return (ssize_t)used;
 }
 
 void __wrap_rewinddir(DIR *dir)
