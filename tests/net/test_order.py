@@ -102,7 +102,8 @@ def answer_early(calls):
 def write_after_sync(calls):
     """All there is was written when the fdatasync had begun."""
     last = next(c for c in calls if c.name == "fdatasync" and "/spool/" in c.path)
-    link = next(c for c in calls if c.name == "linkat" and c.inode == last.inode)
+    # The number may have been another file's before: the probe's for hard links at the start.
+    link = next(c for c in calls if c.name == "linkat" and c.inode == last.inode and c.detail.endswith(".dcm"))
     for c in calls:
         if c.inode == last.inode and c.name == "pwritev":
             c.end = last.begin
