@@ -59,6 +59,7 @@ def test_a_start_that_fails_says_so(sweep, name, errnum, says):
     assert says in verdict.log
 
 
+@pytest.mark.skipif(is_sanitized(SLUICED, ["tsan"]), reason="NOT RUN: a leak of threads to it is leaving with 70")
 def test_an_evicting_node_cannot_look_at_a_folder():
     """Any fstat of its life; that of a folder which a study leaves once was an assertion."""
     folder = fast_folder("sluice-calls-")

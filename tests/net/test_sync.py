@@ -100,8 +100,10 @@ def test_a_failed_sync_ends_the_daemon(tmp_path, which, senders):
         after = [a for a in run.trace.answers if a.status == 0 and a.begin > run.injected[0].begin]
         assert after == [], "a success was told after the sync had failed"
     if which == "object":
-        spool = os.path.join(run.root, "spool")
-        assert run.injected[0].inode not in [e.stat().st_ino for e in os.scandir(spool)], \
+        failed = run.injected[0]
+        name = [os.path.basename(c.detail) for c in run.trace.calls if c.name == "linkat" and
+                c.inode == failed.inode and c.end <= failed.begin and "/spool/" in c.detail][-1]
+        assert name not in os.listdir(os.path.join(run.root, "spool")), \
             "what may not be on the disk kept its name"
     if which == "spool":
         late = [c for c in run.trace.folder_syncs[run.root + "/spool"] if c.begin > run.injected[0].end]
