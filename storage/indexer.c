@@ -250,11 +250,14 @@ static bool work(struct sl_indexer *ix, size_t n)
 	return true;
 }
 
-/* False: the thread must stop working. */
+/* False: the thread must stop working. Without memory nothing is looked at: the next time will do. */
 static bool tidy(struct sl_indexer *ix)
 {
 	struct sl_diag d = {0};
-	if (sl_index_clear_stale(ix->deps.index, &d) != SL_OK) {
+	enum sl_status st = sl_index_clear_stale(ix->deps.index, &d);
+	if (st == SL_E_NOMEM)
+		return true;
+	if (st != SL_OK) {
 		sl_latch_fail(ix->deps.latch, &d);
 		return false;
 	}

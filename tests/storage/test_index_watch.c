@@ -1,6 +1,10 @@
-/* The watch: what it calls full, behind and long, and that it says so once.
+/* The watch: what it calls full, behind and long, and that it says so once; that it needs no memory.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "support/t.h"
+
+#include <errno.h>
+
+#include "support/storage_rig.h"
 
 #include "storage/index_watch.h"
 
@@ -61,11 +65,43 @@ static void a_reader_that_stays_at_a_commit_is_said(void **state)
 	}
 }
 
+static atomic_uint looks;
+
+static enum sl_status no_memory(struct sl_index *ix, struct sl_diag *d)
+{
+	(void)ix;
+	atomic_fetch_add(&looks, 1);
+	return sl_fail(d, SL_E_NOMEM, ENOMEM, "test", "out of memory");
+}
+
+/* Who cannot look at the readers for want of memory looks again later: no reason to leave. */
+static void a_look_without_memory_fails_nothing(void **state)
+{
+	(void)state;
+	static struct rig r; /* large */
+	rig_open(&r);
+	const struct sl_index_ops *ops = r.storage.index->ops;
+	struct sl_index_ops without = *ops;
+	without.clear_stale = no_memory;
+	(void)sl_indexer_stats(r.storage.indexer); /* after whatever the indexer did with it */
+	r.storage.index->ops = &without;
+	for (unsigned n = 1; n <= 2; n++) {
+		sl_indexer_tidy(r.storage.indexer);
+		while (atomic_load(&looks) < n && !sl_latch_is_failed(&r.storage.latch))
+			usleep(200);
+	}
+	(void)sl_indexer_stats(r.storage.indexer);
+	assert_false(sl_latch_is_failed(&r.storage.latch));
+	r.storage.index->ops = ops;
+	rig_close(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_full_map_is_said_once_and_taken_back_later),
 		cmocka_unit_test(a_reader_that_stays_at_a_commit_is_said),
+		cmocka_unit_test(a_look_without_memory_fails_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
