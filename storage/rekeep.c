@@ -178,12 +178,13 @@ struct old {
 	int bad_now[SL_SCAN_THREADS_MAX];          /* on that thread, since its last hh */
 };
 
+/* No more than we ever write: what is behind that is none of ours, and no mark. */
 static enum sl_status read_whole(int fd, uint8_t **out, size_t *len, struct sl_diag *d)
 {
 	struct stat sb;
 	if (fstat(fd, &sb) != 0)
 		return sl_oserr_fail(d, "rebuild/kept");
-	*len = (size_t)sb.st_size;
+	*len = (size_t)sl_min64((uint64_t)sb.st_size, SL_REKEEP_KEPT_MAX + 1);
 	*out = malloc(*len + 1);
 	if (*out == NULL)
 		return no_memory(d);
@@ -404,18 +405,16 @@ enum sl_status sl_rekeep_open(struct sl_rekeep **out, const struct sl_rekeep_con
 {
 	const char *why = "";
 	struct sl_rekeep *k = calloc(1, sizeof(*k));
-	struct old *o = calloc(1, sizeof(*o));
 	*found = (struct sl_rekeep_found){0};
-	enum sl_status st = k != NULL && o != NULL ? SL_OK : no_memory(d);
-	if (st != SL_OK)
-		goto out;
+	if (k == NULL)
+		return no_memory(d);
 	*k = (struct sl_rekeep){.conf = *conf, .marks_fd = -1, .folder_fd = -1};
 	memset(k->runs_fd, 0xff, sizeof(k->runs_fd));
 	pthread_mutex_init(&k->lock, NULL);
 	k->begun_ns = sl_env_now_ns(conf->env);
+	struct old *o = calloc(1, sizeof(*o));
 	k->lanes = calloc(conf->threads, sizeof(*k->lanes));
-	if (k->lanes == NULL)
-		st = no_memory(d);
+	enum sl_status st = k->lanes != NULL && o != NULL ? SL_OK : no_memory(d);
 	if (st == SL_OK)
 		st = sl_root_folder(conf->root, conf->root->index_fd, "new", SL_ROOT_SYNC_NONE,
 			&k->folder_fd, d);
@@ -430,7 +429,6 @@ enum sl_status sl_rekeep_open(struct sl_rekeep **out, const struct sl_rekeep_con
 	if (st == SL_OK)
 		st = begin(k, d);
 	snprintf(found->why_not, sizeof(found->why_not), "%s", why);
-out:
 	free(o);
 	if (st != SL_OK)
 		sl_rekeep_close(k);
@@ -449,13 +447,14 @@ void sl_rekeep_close(struct sl_rekeep *k)
 {
 	if (k == NULL)
 		return;
-	for (unsigned i = 0; k->lanes != NULL && i < SL_SCAN_THREADS_MAX; i++)
+	for (unsigned i = 0; i < SL_SCAN_THREADS_MAX; i++)
 		if (k->runs_fd[i] >= 0)
 			close(k->runs_fd[i]);
 	if (k->folder_fd >= 0)
 		close(k->folder_fd);
 	if (k->marks_fd >= 0)
 		close(k->marks_fd);
+	pthread_mutex_destroy(&k->lock);
 	free(k->lanes);
 	free(k);
 }

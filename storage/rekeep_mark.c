@@ -71,8 +71,10 @@ bool sl_rekeep_mark_get(struct sl_cur *c, struct sl_rekeep_mark *g)
 	if (g->lane >= SL_SCAN_THREADS_MAX || g->fans_n > SL_REKEEP_FANS ||
 		g->runs_n > SL_REKEEP_RUNS_MAX)
 		return false;
-	for (size_t i = 0; i < g->fans_n; i++)
-		g->fans[i] = (struct sl_rekeep_fan_sum){sl_cur_u8(&in), sl_cur_le64(&in)};
+	for (size_t i = 0; i < g->fans_n; i++) {
+		g->fans[i].no = sl_cur_u8(&in);
+		g->fans[i].sum = sl_cur_le64(&in);
+	}
 	for (size_t i = 0; i < g->runs_n; i++) {
 		struct sl_sorter_run *run = &g->runs[i];
 		run->off = sl_cur_le64(&in);

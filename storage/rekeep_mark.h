@@ -16,6 +16,8 @@ enum {
 	SL_REKEEP_HEAD_LEN = 8 + 4 + SL_DIGEST_LEN + 8,
 	SL_REKEEP_MARK_MAX = 4 + 1 + 2 + 4 + SL_REKEEP_FANS * 9 +
 			     SL_REKEEP_RUNS_MAX * (3 * 8 + SL_DIGEST_LEN) + 8,
+	SL_REKEEP_KEPT_MAX =
+		SL_REKEEP_HEAD_LEN + SL_REKEEP_FANS * SL_REKEEP_MARK_MAX, /* a mark an hh at most */
 };
 
 struct sl_rekeep_fan_sum {
