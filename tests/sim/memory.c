@@ -12,7 +12,7 @@
 
 #define ARENA (256 * SL_MIB) /* address space */
 #define PAGE  4096u
-#define LARGE SL_MIB
+#define LARGE (16 * SL_MIB)
 #define ALIGN 64u /* also of the header before each block: its size */
 
 static struct {
