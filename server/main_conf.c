@@ -152,6 +152,7 @@ static void fill_storage(struct sl_storage_conf *out, const struct sl_conf *conf
 	out->group = storage->group;
 	out->is_durable = storage->durability == SL_CONF_DURABILITY_FSYNC;
 	out->threads = (unsigned)storage->threads;
+	out->names_ahead = (unsigned)storage->names_ahead;
 	out->map_size = conf->index.map_size;
 	out->keep_ms = conf->index.checkpoint;
 	out->water = (struct sl_water_conf){
@@ -215,9 +216,11 @@ void sl_main_conf_fill(
 	fill_server(&out->server, conf);
 	fill_peers(out, conf);
 	fill_charsets(out, conf);
-	/* One for each connection, two for an object in work and its rival, and what is always open. */
+	/* One for each connection, two for an object in work and its rival, the names made ahead, and
+	 * what is always open. */
 	out->descriptors = out->server.max_associations + SL_SERVER_SPARE +
-			   2ull * out->storage.threads + out->server.max_associations + 64;
+			   2ull * out->storage.threads + out->server.max_associations +
+			   out->storage.names_ahead + 64;
 	out->server.highest_fd = (int)out->descriptors;
 	struct sl_server_sizes sizes = sl_server_sizes(&out->server);
 	sl_limits_sum(&out->memory, sizes.pool, out->server.max_associations);

@@ -2,8 +2,8 @@
  *
  * What a success promises, and which call earned it:
  *   - the bytes: fdatasync of this object's file returned 0 after its last byte was written;
- *   - the name: the file was linked into spool/, and an fsync of spool/ that began later has returned 0
- *     (dirsync counts them: covered_by > named_after);
+ *   - the name: an fsync of spool/ that began after the file had its name there has returned 0 (dirsync
+ *     counts them: covered_by > named_after); of a name made ahead, before the object came;
  *   - or, for a re-send of identical bytes: an object that has both already;
  *   - and the store has not failed since.
  * With storage.durability = "none" the operator has given up the first two; the start line says so.

@@ -226,7 +226,7 @@ static enum sl_status seal(
 		return st;
 	uint64_t seq = sl_ingest_next_seq(in);
 	make_header(o, t->header, seq);
-	st = sl_ingest_open_file(o);
+	st = sl_ingest_open_file(o, place == SL_STORE_SPOOL);
 	if (st != SL_OK)
 		return st;
 	const struct iovec *iov = o->last != NULL ? o->last->iov : NULL;

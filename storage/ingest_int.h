@@ -50,8 +50,8 @@ void sl_ingest_fail_io(struct sl_object *o, enum sl_status st);
  * SL_AGAIN: the evictor is making room, wait. */
 SL_MUST enum sl_status sl_ingest_room(struct sl_object *o, uint64_t bytes, bool is_last);
 
-/* Begins the object's file unless it is begun. */
-SL_MUST enum sl_status sl_ingest_open_file(struct sl_object *o);
+/* Begins the object's file unless it is begun. is_whole: all its bytes come now, for the spool. */
+SL_MUST enum sl_status sl_ingest_open_file(struct sl_object *o, bool is_whole);
 
 /* Appends a part's bytes to the file, for which there is room; the object fails where that fails. */
 void sl_ingest_write(struct sl_object *o, const struct sl_part *p);

@@ -60,12 +60,13 @@ enum sl_status sl_ingest_room(struct sl_object *o, uint64_t bytes, bool is_last)
 	return st;
 }
 
-enum sl_status sl_ingest_open_file(struct sl_object *o)
+enum sl_status sl_ingest_open_file(struct sl_object *o, bool is_whole)
 {
 	struct sl_store *store = o->ingest->deps.store;
 	if (o->is_file_open)
 		return SL_OK;
-	enum sl_status st = store->ops->begin(store, &o->file, o->header_len, &o->result.diag);
+	enum sl_status st =
+		store->ops->begin(store, &o->file, o->header_len, is_whole, &o->result.diag);
 	o->is_file_open = st == SL_OK;
 	return st;
 }
@@ -90,7 +91,7 @@ static enum sl_verdict verdict_of_limit(const struct sl_object *o)
 
 void sl_ingest_write(struct sl_object *o, const struct sl_part *p)
 {
-	enum sl_status st = sl_ingest_open_file(o);
+	enum sl_status st = sl_ingest_open_file(o, false);
 	if (st == SL_OK)
 		st = o->ingest->deps.store->ops->append(
 			&o->file, p->iov, p->iov_n, &o->result.diag);

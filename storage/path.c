@@ -7,6 +7,7 @@
 #define SEQ_DIGITS  16
 #define TEMP_PREFIX ".tmp-"
 #define SUFFIX	    ".dcm"
+#define BERTH	    ".berth"
 #define ABSENT	    "_"
 
 static const char hex_digits[] = "0123456789abcdef";
@@ -90,6 +91,18 @@ void sl_path_spool(struct sl_path *out, uint64_t seq)
 bool sl_path_spool_seq(const char *name, uint64_t *seq)
 {
 	return hex_parse(name, seq) && strcmp(name + SEQ_DIGITS, SUFFIX) == 0;
+}
+
+void sl_path_berth(struct sl_path *out, uint64_t number)
+{
+	struct name n = name_begin(out);
+	add_hex(&n, number, SEQ_DIGITS);
+	add_text(&n, BERTH);
+}
+
+bool sl_path_berth_number(const char *name, uint64_t *number)
+{
+	return hex_parse(name, number) && strcmp(name + SEQ_DIGITS, BERTH) == 0;
 }
 
 void sl_path_temp(struct sl_path *out, uint64_t number)

@@ -1,6 +1,7 @@
 /* Every name below storage.root, and nothing else that makes one (DESIGN 7, HOSTILE 1-5).
  *
- *   spool/<seq>.dcm                                   durable, not yet moved: the journal
+ *   spool/<number>.berth                              a name made ahead, and then the object that took it
+ *   spool/<seq>.dcm                                   an object that was named when it was complete
  *   archive/<hh>/<study>/<series>/<sop>.dcm           the first version of an object
  *   archive/<hh>/<study>/<series>/<sop>~<seq>.dcm     each later version beside it
  *   trash/<seq>                                       evicted or deleted, being unlinked
@@ -40,6 +41,10 @@ void sl_path_spool(struct sl_path *out, uint64_t seq);
 
 /* The seq of a spool name. False for anything sl_path_spool() would not have written. */
 SL_MUST bool sl_path_spool_seq(const char *name, uint64_t *seq);
+
+/* <number>.berth, in spool/, and back. */
+void sl_path_berth(struct sl_path *out, uint64_t number);
+SL_MUST bool sl_path_berth_number(const char *name, uint64_t *number);
 
 /* .tmp-<number>, in spool/: an object being written where the file system has no O_TMPFILE. */
 void sl_path_temp(struct sl_path *out, uint64_t number);

@@ -56,23 +56,73 @@ static enum sl_status remember(struct recovery *rc, uint64_t seq, struct sl_diag
 	return SL_OK;
 }
 
+static enum sl_status unlink_name(struct recovery *rc, const char *name, struct sl_diag *d)
+{
+	if (unlinkat(rc->deps->root->spool_fd, name, 0) != 0 && errno != ENOENT)
+		return sl_oserr_fail(d, "spool/unlink");
+	return SL_OK;
+}
+
+/* A named file that is not whole: kept aside under its spool name, never deleted. */
+static enum sl_status set_aside(struct recovery *rc, const char *name, struct sl_diag *d)
+{
+	const struct sl_root *root = rc->deps->root;
+	int fd = -1;
+	enum sl_status st = sl_root_folder(root, root->root_fd, SL_PATH_QUARANTINE,
+		root->is_durable ? SL_ROOT_SYNC_NEW : SL_ROOT_SYNC_NONE, &fd, d);
+	if (st != SL_OK)
+		return st;
+	if (renameat(root->spool_fd, name, fd, name) != 0)
+		st = sl_oserr_fail(d, "quarantine/rename");
+	else if (root->is_durable && fsync(fd) != 0)
+		st = sl_fail(d, SL_E_SYNC, errno, "quarantine/fsync", "%s", strerror(errno));
+	close(fd);
+	rc->report->quarantined++;
+	if (rc->report->first_bad[0] == '\0')
+		snprintf(rc->report->first_bad, sizeof(rc->report->first_bad), "%.30s", name);
+	return st;
+}
+
+/* A name made ahead: an object that took it, what was not finished, or nothing. */
+static enum sl_status visit_berth(
+	struct recovery *rc, const char *name, uint64_t number, struct sl_diag *d)
+{
+	enum sl_berth_what what;
+	uint64_t seq = 0;
+	enum sl_status st = sl_berth_look(rc->deps->root, name, &what, &seq, d);
+	if (st != SL_OK)
+		return st;
+	if (what == SL_BERTH_OBJECT) {
+		st = sl_store_fs_found(rc->deps->store, seq, number);
+		if (st == SL_E_NOMEM)
+			return sl_fail(d, st, 0, "recover", "no memory for the spool's names");
+		rc->report->next_berth = sl_max64(rc->report->next_berth, number + 1);
+		rc->report->found++;
+		return st == SL_OK ? remember(rc, seq, d) : set_aside(rc, name, d);
+	}
+	if (what == SL_BERTH_UNKNOWN)
+		return set_aside(rc, name, d);
+	rc->report->removed += what == SL_BERTH_UNFINISHED;
+	return unlink_name(rc, name, d);
+}
+
 static enum sl_status visit(struct recovery *rc, const char *name, struct sl_diag *d)
 {
-	uint64_t seq;
+	uint64_t number;
 	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
 		return SL_OK;
 	if (sl_path_is_temp(name)) {
-		if (unlinkat(rc->deps->root->spool_fd, name, 0) != 0 && errno != ENOENT)
-			return sl_oserr_fail(d, "spool/unlink");
 		rc->report->removed++;
-		return SL_OK;
+		return unlink_name(rc, name, d);
 	}
-	if (!sl_path_spool_seq(name, &seq)) {
+	if (sl_path_berth_number(name, &number))
+		return visit_berth(rc, name, number, d);
+	if (!sl_path_spool_seq(name, &number)) {
 		rc->report->foreign++;
 		return SL_OK;
 	}
 	rc->report->found++;
-	return remember(rc, seq, d);
+	return remember(rc, number, d);
 }
 
 static int by_seq(const void *a, const void *b)
@@ -112,29 +162,15 @@ static enum sl_status list_spool(struct recovery *rc, struct sl_diag *d)
 
 /* ---- one file ----------------------------------------------------------------------------------- */
 
-/* A named file that is not whole: kept aside under its spool name, never deleted. */
 static enum sl_status quarantine(struct recovery *rc, uint64_t seq, struct sl_diag *d)
 {
-	const struct sl_root *root = rc->deps->root;
 	struct sl_path name;
-	int fd = -1;
-	sl_path_spool(&name, seq);
-	enum sl_status st = sl_root_folder(root, root->root_fd, SL_PATH_QUARANTINE,
-		root->is_durable ? SL_ROOT_SYNC_NEW : SL_ROOT_SYNC_NONE, &fd, d);
-	if (st != SL_OK)
-		return st;
-	if (renameat(root->spool_fd, name.s, fd, name.s) != 0)
-		st = sl_oserr_fail(d, "quarantine/rename");
-	else if (root->is_durable && fsync(fd) != 0)
-		st = sl_fail(d, SL_E_SYNC, errno, "quarantine/fsync", "%s", strerror(errno));
-	close(fd);
-	rc->report->quarantined++;
-	if (rc->report->first_bad[0] == '\0')
-		snprintf(rc->report->first_bad, sizeof(rc->report->first_bad), "%.30s", name.s);
-	return st;
+	sl_store_fs_spool_name(rc->deps->store, &name, seq);
+	sl_store_fs_lost(rc->deps->store, seq);
+	return set_aside(rc, name.s, d);
 }
 
-/* Opens spool/<seq>.dcm by its header; the locator's UID comes from there too. */
+/* Opens an object by its header; the locator's UID comes from there too. */
 static enum sl_status open_spooled(
 	struct recovery *rc, uint64_t seq, struct sl_store_reader *reader, struct sl_diag *d)
 {
@@ -142,7 +178,7 @@ static enum sl_status open_spooled(
 	uint8_t head[SL_P10_HEADER_MAX];
 	struct sl_p10 p10;
 	size_t header_len;
-	sl_path_spool(&name, seq);
+	sl_store_fs_spool_name(rc->deps->store, &name, seq);
 	int fd = sl_root_openat(rc->deps->root->spool_fd, name.s, O_RDONLY, 0);
 	if (fd < 0)
 		return sl_oserr_fail(d, "spool/open");

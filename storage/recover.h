@@ -20,15 +20,16 @@ struct sl_recover_deps {
 };
 
 struct sl_recover_report {
-	uint64_t found;       /* names in spool/ */
+	uint64_t found;       /* names of objects in spool/ */
 	uint64_t indexed;     /* whole objects that had no row */
 	uint64_t moved;       /* objects now in the archive, of found */
-	uint64_t removed;     /* part files without a name of their own */
+	uint64_t removed;     /* files that were being written: nobody was told of them */
 	uint64_t quarantined; /* named files that are not what their header says */
 	uint64_t left;        /* stay in the spool: no room in the index or on the disk */
 	uint64_t foreign;     /* names that are not ours: left alone */
 	uint64_t tombstones;  /* removals finished: the files are in trash/ now */
 	uint64_t next_seq;    /* above every seq in spool/ and index */
+	uint64_t next_berth;  /* above the number of every berth that stays in spool/ */
 	char first_bad[32];   /* name of the first one quarantined, for the log; "" */
 };
 

@@ -2,13 +2,20 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "storage/storage.h"
 
+#include <assert.h>
 #include <string.h>
+
+#include "storage/berth_map.h"
+
+static_assert(
+	SL_STORE_FS_LYING >= SL_PENDING_DEFAULT, "what is in spool/ has a place in that table");
 
 #define WATCH_PERIOD_MS 60000 /* the index's readers and pages are counted */
 
 size_t sl_storage_memory(const struct sl_storage_conf *conf)
 {
-	return sl_pending_memory(SL_PENDING_DEFAULT) +
+	return sl_pending_memory(SL_PENDING_DEFAULT) + sl_berths_memory(conf->names_ahead) +
+	       sl_berth_map_memory(SL_STORE_FS_LYING) +
 	       conf->threads * (SL_IOQ_SCRATCH + sizeof(struct sl_record) + 64 * SL_KIB);
 }
 
@@ -151,7 +158,17 @@ static enum sl_status start_threads(struct sl_storage *s, const struct sl_storag
 		&s->spool_sync, s->root.spool_fd, conf->is_durable, news->on_thread, news->arg, d);
 	if (st != SL_OK)
 		return st;
-	sl_store_fs_set_dirsync(s->store, s->spool_sync);
+	const struct sl_berths_deps berths = {.root = &s->root,
+		.spool_sync = s->spool_sync,
+		.latch = &s->latch,
+		.first = s->recovered.next_berth,
+		.on_thread = news->on_thread,
+		.arg = news->arg};
+	if (conf->names_ahead > 0)
+		st = sl_berths_start(&s->berths, conf->names_ahead, &berths, d);
+	if (st != SL_OK)
+		return st;
+	sl_store_fs_set_names(s->store, s->spool_sync, s->berths);
 	st = sl_ioq_start(&s->ioq, conf->threads, news->on_thread, news->arg, d);
 	if (st != SL_OK)
 		return st;
@@ -274,6 +291,8 @@ void sl_storage_close(struct sl_storage *s)
 {
 	if (s->ioq != NULL)
 		sl_ioq_stop(s->ioq);
+	if (s->berths != NULL)
+		sl_berths_stop(s->berths);
 	if (s->spool_sync != NULL)
 		sl_dirsync_stop(s->spool_sync);
 	/* Those who wake the indexer go before it. */

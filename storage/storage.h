@@ -2,7 +2,7 @@
  * other, and closed in reverse.
  *
  *	root (lock, folders) -> journal/ops -> index (rebuilt, if it was lost) -> recovery -> trash -> water
- *	-> disk threads, dirsync -> indexer -> ingest -> evictor -> trash thread, keeper
+ *	-> dirsync, berths, disk threads -> indexer -> ingest -> evictor -> trash thread, keeper
  *
  * After open the port may listen: every acknowledged object is in the index and in the archive.
  * Open and close on the main thread; open allocates everything ("bought at start").
@@ -31,6 +31,7 @@ struct sl_storage_conf {
 	const char *group;           /* storage.group; "" = none */
 	bool is_durable;             /* storage.durability = "fsync" */
 	unsigned threads;            /* storage.threads: disk threads */
+	unsigned names_ahead;        /* storage.names_ahead; 0 = none */
 	uint64_t map_size;           /* index.map_size [bytes] */
 	uint64_t keep_ms;            /* index.checkpoint */
 	struct sl_charsets charsets; /* for what is read again from files; borrowed during open */
@@ -65,6 +66,7 @@ struct sl_storage {
 	struct sl_water *water;
 	struct sl_ioq *ioq;
 	struct sl_dirsync *spool_sync;
+	struct sl_berths *berths; /* NULL: no names are made ahead */
 	struct sl_keeper *keeper;
 	struct sl_pending *pending;
 	struct sl_indexer *indexer;

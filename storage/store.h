@@ -5,7 +5,8 @@
  * asynchronous, because the durability of names is shared between objects. store_fs.c is the archive of DICOM
  * files; tests/support/store_mem.c is its twin in memory.
  *
- * A file is unnamed until seal: whoever aborts or crashes before leaves nothing behind.
+ * A file is unnamed, or empty under a name that was made ahead (berth.h), until seal: whoever aborts or
+ * crashes before leaves nothing behind.
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
@@ -27,10 +28,11 @@ struct sl_store_file {
 	uint64_t header_len; /* bytes kept free at the start */
 	uint64_t written;    /* data set bytes in the file */
 	uint64_t seq;        /* given by seal */
+	uint64_t berth;      /* store_fs's own: number of the name made ahead that it has; 0 = none */
 	bool is_temp_named;  /* store_fs's own: no O_TMPFILE here */
 	/* The proof that sl_ack_gate() looks at. */
 	bool is_data_synced;         /* fdatasync of this file returned 0 after its last byte */
-	bool is_named;               /* the name was made after the last byte was written */
+	bool is_named;               /* complete under its name in spool/ */
 	struct sl_dirsync_wait sync; /* the folder fsync that covers the name */
 	/* Set by the caller before name_durably. */
 	void (*on_named)(struct sl_store_file *f, enum sl_status st);
@@ -64,9 +66,10 @@ struct sl_store_reader {
 };
 
 struct sl_store_ops {
-	/* An unnamed file that keeps header_len bytes free. SL_E_FULL, SL_E_IO. */
+	/* A file that keeps header_len bytes free. is_whole: all its bytes come with seal, which puts it
+	 * into the spool. SL_E_FULL, SL_E_IO. */
 	enum sl_status (*begin)(struct sl_store *s, struct sl_store_file *f, uint64_t header_len,
-		struct sl_diag *d);
+		bool is_whole, struct sl_diag *d);
 	/* Data set bytes behind those already there. SL_E_FULL: nothing further can be written. */
 	enum sl_status (*append)(
 		struct sl_store_file *f, const struct iovec *iov, int iov_n, struct sl_diag *d);
@@ -74,8 +77,8 @@ struct sl_store_ops {
 	enum sl_status (*reread)(struct sl_store_file *f, uint64_t off, void *bytes, size_t n,
 		size_t *got, struct sl_diag *d);
 	/* Header and last bytes (one write when nothing was appended before), then the name of `seq`
-	 * in its place, and the bytes made durable. In quarantine/ the name is durable too, and
-	 * nobody waits for that name_durably. On failure nothing of the file stays: SL_E_FULL,
+	 * in its place unless it has one already, and the bytes made durable. In quarantine/ the name
+	 * is durable too, and nobody waits for that name_durably. On failure nothing of the file stays: SL_E_FULL,
 	 * SL_E_IO; SL_E_SYNC: the bytes cannot be trusted, latch. */
 	enum sl_status (*seal)(struct sl_store_file *f, const void *header, const struct iovec *iov,
 		int iov_n, uint64_t seq, enum sl_store_place place, struct sl_diag *d);

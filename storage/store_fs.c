@@ -1,17 +1,20 @@
-/* Object files, from an unnamed file in spool/ to a durable name there; and reading them again.
+/* Object files, from an empty file in spool/ to a durable one with a durable name there; reading them again
+ * is in store_fs_read.c.
  *
- * Happy path: O_TMPFILE in spool/, data written behind room for the header, at the end header and
- * rest in one write, link to spool/<seq>.dcm; then fdatasync, while the folder's fsync, shared with
- * whoever needs it at that moment, is under way on its own thread. So a name may outlive a power cut
- * that its bytes do not: recovery believes no file in spool/ before it has seen its digest. Moving on to
- * the archive is in store_fs_settle.c.
+ * Happy path of an object that comes in one piece: a berth, whose name is durable already (berth.h),
+ * header and data in one write, fdatasync. Of one that streams, or where no berth is in stock: O_TMPFILE
+ * in spool/, data written behind room for the header, at the end header and rest in one write, link to
+ * spool/<seq>.dcm; then fdatasync, while the folder's fsync, shared with whoever needs it at that moment,
+ * is under way on its own thread. So a name may outlive a power cut that its bytes do not: recovery
+ * believes no file in spool/ before it has seen its digest. Moving on to the archive is in
+ * store_fs_settle.c.
  *
- * Failure: before the link nothing has a name and closing the descriptor removes it (where the file
- * system has no O_TMPFILE, the temporary name is unlinked); where fdatasync fails, the name goes again.
+ * Failure: an unnamed file is gone when its descriptor is closed (where the file system has no
+ * O_TMPFILE, the temporary name is unlinked); a berth, or a name whose fdatasync fails, is unlinked.
  * ENOSPC and EDQUOT are SL_E_FULL, also from fdatasync, because nobody was told of the file; any other
  * failure of fdatasync is SL_E_SYNC and the descriptor is never synced again.
  *
- * Disk threads; the store itself is constant after open, but for one counter.
+ * Disk threads; the store itself is constant after open, but for one counter and the table of berths.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "storage/store_fs_int.h"
 
@@ -30,11 +33,25 @@
 
 /* ---- writing ------------------------------------------------------------------------------------ */
 
-static enum sl_status fs_begin(
-	struct sl_store *store, struct sl_store_file *f, uint64_t header_len, struct sl_diag *d)
+static bool take_berth(struct sl_store_fs *s, struct sl_store_file *f)
+{
+	struct sl_berth berth;
+	if (s->berths == NULL || !sl_berths_take(s->berths, &berth))
+		return false;
+	f->fd = berth.fd;
+	f->berth = berth.number;
+	f->sync.named_after = berth.named_after;
+	f->sync.covered_by = berth.covered_by;
+	return true;
+}
+
+static enum sl_status fs_begin(struct sl_store *store, struct sl_store_file *f, uint64_t header_len,
+	bool is_whole, struct sl_diag *d)
 {
 	struct sl_store_fs *s = sl_store_fs_of(store);
 	*f = (struct sl_store_file){.store = store, .fd = -1, .header_len = header_len};
+	if (is_whole && take_berth(s, f))
+		return SL_OK;
 	if (s->root->has_tmpfile) {
 		f->fd = openat(s->root->spool_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, FILE_MODE);
 	} else {
@@ -67,9 +84,21 @@ static void unlink_temp(struct sl_store_file *f)
 	f->is_temp_named = false;
 }
 
+static void leave_berth(struct sl_store_file *f)
+{
+	struct sl_store_fs *s = sl_store_fs_of(f->store);
+	struct sl_path name;
+	if (f->berth == 0 || f->is_named)
+		return;
+	sl_path_berth(&name, f->berth);
+	(void)unlinkat(s->root->spool_fd, name.s, 0);
+	f->berth = 0;
+}
+
 static void fs_abort(struct sl_store_file *f)
 {
 	unlink_temp(f);
+	leave_berth(f);
 	if (f->fd >= 0)
 		close(f->fd);
 	f->fd = -1;
@@ -228,11 +257,27 @@ static enum sl_status name_in_spool(struct sl_store_file *f, uint64_t seq, struc
 	return st;
 }
 
+/* The name was durable before; who asks for the object by its seq is told of it from here on. */
+static enum sl_status seal_berth(struct sl_store_file *f, uint64_t seq, struct sl_diag *d)
+{
+	enum sl_status st = sync_data(f, d);
+	if (st != SL_OK)
+		return st;
+	bool is_new = sl_berth_map_put(sl_store_fs_of(f->store)->lying, seq, f->berth);
+	sl_assert(is_new);
+	f->seq = seq;
+	f->is_named = true;
+	return SL_OK;
+}
+
 static enum sl_status fs_seal(struct sl_store_file *f, const void *header, const struct iovec *iov,
 	int iov_n, uint64_t seq, enum sl_store_place place, struct sl_diag *d)
 {
 	enum sl_status st = write_rest(f, header, iov, iov_n, d);
-	if (st == SL_OK && place == SL_STORE_SPOOL) {
+	if (st == SL_OK && f->berth != 0) {
+		sl_assert(place == SL_STORE_SPOOL);
+		st = seal_berth(f, seq, d);
+	} else if (st == SL_OK && place == SL_STORE_SPOOL) {
 		st = name_in_spool(f, seq, d);
 	} else if (st == SL_OK) {
 		st = sync_data(f, d);
@@ -245,155 +290,10 @@ static enum sl_status fs_seal(struct sl_store_file *f, const void *header, const
 
 static void fs_name_durably(struct sl_store_file *f)
 {
-	sl_dirsync_await(sl_store_fs_of(f->store)->spool_sync, &f->sync);
-}
-
-/* ---- reading ------------------------------------------------------------------------------------ */
-
-static enum sl_status read_at(
-	int fd, uint64_t off, void *bytes, size_t n, size_t *got, struct sl_diag *d)
-{
-	*got = 0;
-	while (*got < n) {
-		ssize_t r = pread(fd, (char *)bytes + *got, n - *got, (off_t)(off + *got));
-		if (r < 0 && errno == EINTR)
-			continue;
-		if (r < 0)
-			return sl_oserr_fail(d, "store/read");
-		if (r == 0)
-			break;
-		*got += (size_t)r;
-	}
-	return SL_OK;
-}
-
-/* One call: of a file, less than n is all there is. */
-static enum sl_status read_once(int fd, void *bytes, size_t n, size_t *got, struct sl_diag *d)
-{
-	ssize_t r;
-	do
-		r = pread(fd, bytes, n, 0);
-	while (r < 0 && errno == EINTR);
-	*got = r > 0 ? (size_t)r : 0;
-	return r < 0 ? sl_oserr_fail(d, "store/read") : SL_OK;
-}
-
-static enum sl_status fs_reread(struct sl_store_file *f, uint64_t off, void *bytes, size_t n,
-	size_t *got, struct sl_diag *d)
-{
-	n = (size_t)sl_min64(n, off < f->written ? f->written - off : 0);
-	return read_at(f->fd, f->header_len + off, bytes, n, got, d);
-}
-
-/* Objects move from spool to archive only, so looking in this order cannot miss one. */
-static int open_either(struct sl_store_fs *s, const struct sl_locator *at)
-{
-	struct sl_path name;
-	sl_path_spool(&name, at->seq);
-	int fd = sl_root_openat(s->root->spool_fd, name.s, O_RDONLY, 0);
-	if (fd >= 0 || errno != ENOENT)
-		return fd;
-	sl_path_instance(&name, &at->study_instance_uid, &at->series_instance_uid,
-		&at->sop_instance_uid, at->has_plain_name ? 0 : at->seq);
-	return sl_root_openat(s->root->archive_fd, name.s, O_RDONLY, 0);
-}
-
-/* Reads the first n bytes, and says how long the file is. One that ends within them is not asked. */
-static enum sl_status read_head(
-	int fd, void *head, size_t n, size_t *got, uint64_t *file_len, struct sl_diag *d)
-{
-	struct stat sb;
-	enum sl_status st = read_once(fd, head, n, got, d);
-	*file_len = *got;
-	if (st != SL_OK || *got < n)
-		return st;
-	if (fstat(fd, &sb) != 0)
-		return sl_oserr_fail(d, "store/stat");
-	*file_len = (uint64_t)sb.st_size;
-	return S_ISREG(sb.st_mode) ? SL_OK
-				   : sl_fail(d, SL_E_CORRUPT, 0, "store/open", "not a file");
-}
-
-/* Takes a descriptor (-1: errno says why) and proves that the file is whole, by its first n bytes, which
- * stay in head; n is at least SL_P10_HEADER_MAX. */
-static enum sl_status open_head(
-	struct sl_store_reader *r, int fd, uint8_t *head, size_t n, struct sl_diag *d)
-{
-	size_t got = 0, header_len;
-	uint64_t file_len = 0;
-	*r = (struct sl_store_reader){.fd = fd};
-	if (fd < 0)
-		return sl_oserr_fail(d, "store/open");
-	enum sl_status st = read_head(fd, head, n, &got, &file_len, d);
-	if (st == SL_OK && sl_p10_decode(head, got, &r->p10, &header_len) != SL_OK)
-		st = sl_fail(d, SL_E_CORRUPT, 0, "store/open", "stored file has no sound header");
-	if (st == SL_OK) {
-		r->header_len = header_len;
-		r->dataset_len = r->p10.proof.dataset_len;
-		if (file_len != r->header_len + r->dataset_len)
-			st = sl_fail(d, SL_E_CORRUPT, 0, "store/open",
-				"stored file has not the length its header says");
-	}
-	if (st != SL_OK) {
-		close(fd);
-		r->fd = -1;
-	}
-	r->head = head;
-	r->head_len = got;
-	return st;
-}
-
-static enum sl_status open_fd(struct sl_store_reader *r, int fd, struct sl_diag *d)
-{
-	uint8_t head[SL_P10_HEADER_MAX];
-	enum sl_status st = open_head(r, fd, head, sizeof(head), d);
-	r->head = NULL; /* it ends here */
-	r->head_len = 0;
-	return st;
-}
-
-static enum sl_status fs_open(struct sl_store *store, struct sl_store_reader *r,
-	const struct sl_locator *at, struct sl_diag *d)
-{
-	enum sl_status st = open_fd(r, open_either(sl_store_fs_of(store), at), d);
-	if (st != SL_OK || sl_uid_equal(&r->p10.sop_instance_uid, &at->sop_instance_uid))
-		return st;
-	close(r->fd);
-	r->fd = -1;
-	return sl_fail(d, SL_E_CORRUPT, 0, "store/open", "stored file is not what its name says");
-}
-
-enum sl_status sl_store_fs_open_in(struct sl_store_reader *r, int folder_fd, const char *name,
-	uint8_t *head, struct sl_diag *d)
-{
-	/* Not to wait for the other end of a pipe that somebody put there. */
-	const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
-	int fd = openat(folder_fd, name, flags | O_NOATIME);
-	if (fd < 0 && errno == EPERM) /* for owners alone */
-		fd = openat(folder_fd, name, flags);
-	return open_head(r, fd, head, SL_STORE_FS_HEAD, d);
-}
-
-static enum sl_status fs_read(struct sl_store_reader *r, uint64_t off, void *bytes, size_t n,
-	size_t *got, struct sl_diag *d)
-{
-	uint64_t at = r->header_len + off;
-	size_t held = at < r->head_len ? sl_min(n, r->head_len - (size_t)at) : 0;
-	if (held > 0)
-		memcpy(bytes, r->head + at, held);
-	*got = held;
-	if (held == n || at + held == r->header_len + r->dataset_len)
-		return SL_OK;
-	enum sl_status st = read_at(r->fd, at + held, (char *)bytes + held, n - held, got, d);
-	*got += held;
-	return st;
-}
-
-static void fs_close_reader(struct sl_store_reader *r)
-{
-	if (r->fd >= 0)
-		close(r->fd);
-	r->fd = -1;
+	if (f->berth != 0) /* it was so before */
+		f->on_named(f, SL_OK);
+	else
+		sl_dirsync_await(sl_store_fs_of(f->store)->spool_sync, &f->sync);
 }
 
 /* ---- life --------------------------------------------------------------------------------------- */
@@ -401,13 +301,13 @@ static void fs_close_reader(struct sl_store_reader *r)
 static const struct sl_store_ops fs_ops = {
 	.begin = fs_begin,
 	.append = fs_append,
-	.reread = fs_reread,
+	.reread = sl_store_fs_reread,
 	.seal = fs_seal,
 	.name_durably = fs_name_durably,
 	.abort = fs_abort,
-	.open = fs_open,
-	.read = fs_read,
-	.close = fs_close_reader,
+	.open = sl_store_fs_open_object,
+	.read = sl_store_fs_read,
+	.close = sl_store_fs_close_reader,
 	.settle = sl_store_fs_settle,
 	.remove = sl_store_fs_remove,
 };
@@ -418,6 +318,11 @@ enum sl_status sl_store_fs_open(
 	struct sl_store_fs *s = calloc(1, sizeof(*s));
 	if (s == NULL)
 		return sl_fail(d, SL_E_NOMEM, 0, "store", "no memory");
+	s->lying = sl_berth_map_open(SL_STORE_FS_LYING);
+	if (s->lying == NULL) {
+		free(s);
+		return sl_fail(d, SL_E_NOMEM, 0, "store", "no memory");
+	}
 	s->base.ops = &fs_ops;
 	s->root = root;
 	atomic_init(&s->next_temp, 1);
@@ -425,9 +330,12 @@ enum sl_status sl_store_fs_open(
 	return SL_OK;
 }
 
-void sl_store_fs_set_dirsync(struct sl_store *store, struct sl_dirsync *spool_sync)
+void sl_store_fs_set_names(
+	struct sl_store *store, struct sl_dirsync *spool_sync, struct sl_berths *berths)
 {
-	sl_store_fs_of(store)->spool_sync = spool_sync;
+	struct sl_store_fs *s = sl_store_fs_of(store);
+	s->spool_sync = spool_sync;
+	s->berths = berths;
 }
 
 void sl_store_fs_on_set_aside(
@@ -443,8 +351,35 @@ void sl_store_fs_set_recovering(struct sl_store *store, bool is_recovering)
 	sl_store_fs_of(store)->is_recovering = is_recovering;
 }
 
+void sl_store_fs_spool_name(struct sl_store *store, struct sl_path *out, uint64_t seq)
+{
+	uint64_t berth = sl_berth_map_find(sl_store_fs_of(store)->lying, seq);
+	if (berth != 0)
+		sl_path_berth(out, berth);
+	else
+		sl_path_spool(out, seq);
+}
+
+enum sl_status sl_store_fs_found(struct sl_store *store, uint64_t seq, uint64_t number)
+{
+	struct sl_berth_map *lying = sl_store_fs_of(store)->lying;
+	/* And for those that will come while it waits to be moved. */
+	enum sl_status st = sl_berth_map_reserve(lying, SL_STORE_FS_LYING + 1);
+	if (st != SL_OK)
+		return st;
+	return sl_berth_map_put(lying, seq, number) ? SL_OK : SL_E_EXISTS;
+}
+
+void sl_store_fs_lost(struct sl_store *store, uint64_t seq)
+{
+	sl_berth_map_drop(sl_store_fs_of(store)->lying, seq);
+}
+
 void sl_store_fs_close(struct sl_store *store)
 {
-	if (store != NULL)
-		free(sl_store_fs_of(store));
+	if (store == NULL)
+		return;
+	struct sl_store_fs *s = sl_store_fs_of(store);
+	sl_berth_map_close(s->lying);
+	free(s);
 }

@@ -69,12 +69,12 @@ static enum sl_status set_aside(const struct sl_store_fs *s, int series_fd, cons
 
 /* The archive name of one object, beside its spool name. */
 static enum sl_status link_one(
-	const struct sl_store_fs *s, int series_fd, const struct sl_locator *at, struct sl_diag *d)
+	struct sl_store_fs *s, int series_fd, const struct sl_locator *at, struct sl_diag *d)
 {
 	const struct sl_root *root = s->root;
 	bool are_same;
 	struct sl_path spool, leaf;
-	sl_path_spool(&spool, at->seq);
+	sl_store_fs_spool_name(&s->base, &spool, at->seq);
 	sl_path_leaf(&leaf, &at->sop_instance_uid, at->has_plain_name ? 0 : at->seq);
 	if (linkat(root->spool_fd, spool.s, series_fd, leaf.s, 0) == 0)
 		return SL_OK;
@@ -91,9 +91,20 @@ static enum sl_status link_one(
 	return SL_OK;
 }
 
+/* The name in spool/ goes, if it is there. */
+static enum sl_status unspool(struct sl_store_fs *s, uint64_t seq, struct sl_diag *d)
+{
+	struct sl_path name;
+	sl_store_fs_spool_name(&s->base, &name, seq);
+	if (unlinkat(s->root->spool_fd, name.s, 0) != 0 && errno != ENOENT)
+		return sl_oserr_fail(d, "spool/unlink");
+	sl_store_fs_lost(&s->base, seq);
+	return SL_OK;
+}
+
 /* One run of objects of one series. */
 static enum sl_status settle_run(
-	const struct sl_store_fs *s, const struct sl_locator *at, size_t n, struct sl_diag *d)
+	struct sl_store_fs *s, const struct sl_locator *at, size_t n, struct sl_diag *d)
 {
 	const struct sl_root *root = s->root;
 	enum sl_root_sync sync = s->is_recovering ? SL_ROOT_SYNC_ALL : SL_ROOT_SYNC_NEW;
@@ -112,9 +123,7 @@ static enum sl_status settle_run(
 	close(fd);
 	/* Only now: a name leaves the spool when the other one is durable. */
 	for (size_t i = 0; st == SL_OK && i < n; i++) {
-		sl_path_spool(&path, at[i].seq);
-		if (unlinkat(root->spool_fd, path.s, 0) != 0 && errno != ENOENT)
-			st = sl_oserr_fail(d, "spool/unlink");
+		st = unspool(s, at[i].seq, d);
 	}
 	return st;
 }
@@ -136,15 +145,14 @@ enum sl_status sl_store_fs_remove(
 {
 	const struct sl_root *root = sl_store_fs_of(store)->root;
 	struct sl_path path;
-	sl_path_spool(&path, at->seq);
-	if (unlinkat(root->spool_fd, path.s, 0) != 0 && errno != ENOENT)
-		return sl_oserr_fail(d, "spool/unlink");
+	enum sl_status st = unspool(sl_store_fs_of(store), at->seq, d);
+	if (st != SL_OK)
+		return st;
 	sl_path_series(&path, &at->study_instance_uid, &at->series_instance_uid);
 	int fd = sl_root_openat(root->archive_fd, path.s, O_RDONLY | O_DIRECTORY, 0);
 	if (fd < 0)
 		return errno == ENOENT ? SL_OK : sl_oserr_fail(d, "archive/open");
 	sl_path_leaf(&path, &at->sop_instance_uid, at->has_plain_name ? 0 : at->seq);
-	enum sl_status st = SL_OK;
 	if (unlinkat(fd, path.s, 0) != 0 && errno != ENOENT)
 		st = sl_oserr_fail(d, "archive/unlink");
 	close(fd);

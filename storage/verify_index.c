@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "storage/berth.h"
 #include "storage/index_lmdb.h"
 #include "storage/rebuild.h"
 
@@ -96,6 +97,7 @@ static void close_verify(struct sl_verify *v, struct sl_verify_report *out)
 		out->found[i] += v->report.found[i];
 	sl_index_close(v->index);
 	free(v->doomed);
+	free(v->berthed);
 	pthread_mutex_destroy(&v->lock);
 	free(v);
 }
@@ -179,6 +181,18 @@ bool sl_verify_is_doomed(const struct sl_verify *v, const char *path, const stru
 	return false;
 }
 
+static int by_number(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+	return (x > y) - (x < y);
+}
+
+static bool is_berthed(const struct sl_verify *v, uint64_t seq)
+{
+	return v->berthed_n > 0 &&
+	       bsearch(&seq, v->berthed, v->berthed_n, sizeof(seq), by_number) != NULL;
+}
+
 /* ---- rows and their files ----------------------------------------------------------------------- */
 
 /* Is there a file where the row says, or still in the spool? What it is was seen in the scan. */
@@ -193,7 +207,8 @@ static void check_file(struct sl_verify *v, const struct sl_index_instance *row)
 		return;
 	int errnum = errno;
 	sl_path_spool(&spool, row->seq);
-	if (fstatat(root->spool_fd, spool.s, &sb, AT_SYMLINK_NOFOLLOW) != 0)
+	if (fstatat(root->spool_fd, spool.s, &sb, AT_SYMLINK_NOFOLLOW) != 0 &&
+		!is_berthed(v, row->seq))
 		sl_verify_tell(v, SL_VERIFY_NO_FILE, SL_PATH_ARCHIVE, path.s,
 			"its row is there, the file is not: %s", strerror(errnum));
 }
@@ -260,25 +275,54 @@ static enum sl_status check_rows(
 	}
 }
 
-static void count_spool(struct sl_verify *v)
+/* An object under a name made ahead: only its header says which. */
+static enum sl_status note_berth(struct sl_verify *v, const char *name, struct sl_diag *d)
 {
+	enum sl_berth_what what;
+	uint64_t seq = 0;
+	enum sl_status st = sl_berth_look(v->conf->root, name, &what, &seq, d);
+	if (st != SL_OK || what != SL_BERTH_OBJECT)
+		return st;
+	if ((v->berthed_n & (v->berthed_n + 1)) == 0) { /* as full as it was made */
+		size_t cap = 2 * v->berthed_n + 1;
+		uint64_t *grown = realloc(v->berthed, cap * sizeof(*grown));
+		if (grown == NULL)
+			return sl_fail(d, SL_E_NOMEM, ENOMEM, "verify", "no memory");
+		v->berthed = grown;
+	}
+	v->berthed[v->berthed_n++] = seq;
+	v->report.spool++;
+	return SL_OK;
+}
+
+static enum sl_status look_at_spool(struct sl_verify *v, struct sl_diag *d)
+{
+	enum sl_status st = SL_OK;
 	struct dirent *entry;
-	uint64_t seq;
+	uint64_t number;
 	int fd = openat(v->conf->root->spool_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
 	if (dir == NULL && fd >= 0)
 		close(fd);
-	while (dir != NULL && (entry = readdir(dir)) != NULL)
-		v->report.spool += sl_path_spool_seq(entry->d_name, &seq);
+	while (st == SL_OK && dir != NULL && (entry = readdir(dir)) != NULL) {
+		if (sl_path_berth_number(entry->d_name, &number))
+			st = note_berth(v, entry->d_name, d);
+		else
+			v->report.spool += sl_path_spool_seq(entry->d_name, &number);
+	}
 	if (dir != NULL)
 		closedir(dir);
+	if (v->berthed_n > 0)
+		qsort(v->berthed, v->berthed_n, sizeof(v->berthed[0]), by_number);
+	return st;
 }
 
 static enum sl_status verify_files(struct sl_verify *v, struct sl_diag *d)
 {
 	struct sl_index_reader *reader = NULL;
 	enum sl_status st = v->conf->has_no_index ? SL_OK : open_index(v, false, d);
-	count_spool(v);
+	if (st == SL_OK)
+		st = look_at_spool(v, d);
 	if (st == SL_OK && v->index != NULL)
 		st = sl_index_open_reader(v->index, &reader, d);
 	if (st == SL_OK && v->index != NULL) {

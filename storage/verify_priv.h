@@ -33,6 +33,8 @@ struct sl_verify {
 	struct sl_index_tombstone
 		*doomed; /* removals under way: their files have no row any more */
 	size_t doomed_n;
+	uint64_t *berthed; /* seqs of the objects that lie in a berth, ascending */
+	size_t berthed_n;
 	atomic_uint_fast64_t files; /* a sum of its own: relaxed */
 	pthread_mutex_t lock;       /* of on_finding() and the report */
 	struct sl_verify_report report;

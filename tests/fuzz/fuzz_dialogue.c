@@ -233,6 +233,8 @@ static void step(const char *what)
 static void check_file(void *arg, const struct sim_file *f)
 {
 	(void)arg;
+	if (f->is_spooled && f->n == 0) /* a name made ahead */
+		return;
 	for (unsigned i = 0; i < talk.said.messages_n; i++) {
 		const struct dialogue_message *m = &talk.said.messages[i];
 		if (m->is_store && m->is_whole && holds(f, m))

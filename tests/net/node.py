@@ -121,7 +121,10 @@ class Node:
                       for f in files)
 
     def spool(self):
-        return sorted(os.listdir(os.path.join(self.root, "spool")))
+        """Names of objects in spool/; not those that were made ahead, of empty files."""
+        folder = os.path.join(self.root, "spool")
+        return sorted(entry.name for entry in os.scandir(folder)
+                      if not entry.name.endswith(".berth") or entry.stat().st_size > 0)
 
     def close(self):
         if self.process is not None and self.process.poll() is None:

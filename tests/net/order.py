@@ -4,8 +4,10 @@ Each call has a number taken before it and one taken after it. "a before b" is: 
 began. The rules, from DESIGN 2; each function yields sentences about what breaks it:
 
     answered   before a C-STORE-RSP with status 0000 is written: the object's last byte is written before
-               its file gets its name in spool/ and before an fdatasync of it begins; that, and an fsync of
-               spool/ that begins after the name was made, succeed before the response begins
+               its file gets its name in spool/ (unless that was made ahead, as a berth: then the first byte
+               is written after an fsync of spool/ that began when the name was there) and before an fdatasync
+               of it begins; that, and an fsync of spool/ that begins after the name was made, succeed before
+               the response begins
     unspooled  before a name leaves spool/: the object's index row is committed (pages written and synced,
                then the meta page) after the spool name was durable; then it gets its archive name; an
                fsync of that folder begins after that; every folder made on the way has had its parent
@@ -120,7 +122,8 @@ class Trace:
         self.calls = calls
         self.writes, self.syncs = defaultdict(list), defaultdict(list)   # inode -> calls
         self.folder_syncs, self.made = defaultdict(list), {}             # path -> calls; path -> call
-        self.spool_links, self.archive_links = {}, {}                    # inode -> call
+        self.spool_links, self.archive_links = {}, {}                    # inode -> call that named it
+        self.berths = set()                                              # inodes that were named ahead
         self.unspools, self.commits, self.uids = [], [], {}
         streams = defaultdict(_Stream)
         for call in calls:
@@ -135,7 +138,7 @@ class Trace:
 
     def _sort(self, call):
         if call.name == "openat" and call.inode:
-            self._forget(call.inode)
+            self._open(call)
         elif call.name in WRITES:
             self.writes[call.inode].append(call)
         elif call.name == "fdatasync":
@@ -144,21 +147,30 @@ class Trace:
             self.folder_syncs[call.path].append(call)
         elif call.name == "mkdirat":
             self.made[call.path] = call
-        elif not (call.detail if call.name == "linkat" else call.path).endswith(".dcm"):
+        elif not (call.detail if call.name == "linkat" else call.path).endswith((".dcm", ".berth")):
             return  # ".probe" of the start
         elif call.name == "linkat" and call.detail.startswith(self.root + "/spool/"):
             self.spool_links[call.inode] = call
         elif call.name == "linkat" and call.detail.startswith(self.root + "/archive/"):
             self.archive_links[call.inode] = call
             self.uids[call.detail.rpartition("/")[2].removesuffix(".dcm")] = call.inode
-        elif call.name == "unlinkat" and call.folder == self.root + "/spool":
+        elif call.name == "unlinkat" and call.folder == self.root + "/spool" and \
+                (call.inode not in self.berths or self.writes[call.inode]):  # else it was in stock
             self.unspools.append(call)
 
-    def _forget(self, inode):
+    def _open(self, call):
         """A new file: what an earlier one of that number did is not its own. Named ones are kept."""
-        if inode not in self.spool_links:
-            self.writes.pop(inode, None)
-            self.syncs.pop(inode, None)
+        is_new = int(call.detail, 16) & os.O_CREAT and call.path.endswith(".berth")
+        if is_new or call.inode not in self.spool_links:
+            self.writes.pop(call.inode, None)
+            self.syncs.pop(call.inode, None)
+        if is_new:
+            self.spool_links[call.inode] = call
+            self.berths.add(call.inode)
+
+    def is_named(self, link, before):
+        """The name is durable when `before` begins."""
+        return _between(self.folder_syncs[self.root + "/spool"], link.end, before) is not None
 
     def learn_names(self):
         """Of objects that a later run has moved: which inode has which UID's name in archive/ now."""
@@ -189,11 +201,13 @@ def answered(trace):
         written = max((c.end for c in trace.writes[inode]), default=None)
         if written is None:
             yield f"{answer.uid}: answered, but its file was never written"
-        elif written > link.begin:
+        elif inode not in trace.berths and written > link.begin:
             yield f"{answer.uid}: it had a name in spool/ before its last byte"
+        elif inode in trace.berths and not trace.is_named(link, min(c.begin for c in trace.writes[inode])):
+            yield f"{answer.uid}: it was written before the name made ahead was durable"
         elif _between(trace.syncs[inode], written, answer.begin) is None:
             yield f"{answer.uid}: no fdatasync of its file between its last byte and its answer"
-        if _between(trace.folder_syncs[trace.root + "/spool"], link.end, answer.begin) is None:
+        if not trace.is_named(link, answer.begin):
             yield f"{answer.uid}: no fsync of spool/ began after its name and ended before its answer"
 
 
@@ -254,6 +268,7 @@ def check(trace):
 def figures(trace):
     """What was looked at, so that a trace of nothing cannot pass for a good one."""
     return {"answers": sum(a.status == 0 for a in trace.answers),
-            "objects": len(trace.spool_links), "unspooled": len(trace.unspools),
+            "objects": sum(bool(trace.writes[inode]) for inode in trace.spool_links),
+            "unspooled": len(trace.unspools), "berths": sum(bool(trace.writes[inode]) for inode in trace.berths),
             "spool_fsyncs": len(trace.folder_syncs[trace.root + "/spool"]),
             "commits": len(_commits(trace))}

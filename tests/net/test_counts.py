@@ -22,7 +22,9 @@ from counts import COUNTED, Counts, Trace, counted_node, thread_names, traced_no
 OWN_BYTES = 2048      # copied by the daemon for one object: commands, elements
 DIGEST_BYTES = 256    # copied by libxxhash for one fragment or read
 SLICE = 512 << 10     # pixels of one CT slice
-SETTLED = ("openat spool O_TMPFILE", "pwritev object", "fdatasync object", "linkat into spool", "close object")
+OWN_NAME = ("openat spool O_TMPFILE", "pwritev object", "fdatasync object", "linkat into spool", "close object")
+AHEAD = ("pwritev object", "fdatasync object", "close object")
+STOCK = 128  # storage.names_ahead
 FOR_MEMORY = ("mmap", "munmap", "mremap", "brk", "madvise", "mprotect")
 
 # A sanitizer allocates and maps for itself, and its leak check cannot run under strace.
@@ -93,10 +95,10 @@ def test_five_scans_through_one_pool(tmp_path, say):
         assert line["pool"] == "0/64"
 
 
-def trace(path, objects, *how, send=bench):
+def trace(path, objects, *how, send=bench, **settings):
     """The calls of one association with that many objects, settled into archive and index; how many of
     which kind for each kind of thread."""
-    with traced_node(path) as node:
+    with traced_node(path, **settings) as node:
         bench(node, "-m", 4, *how)
         at_rest(node)
         send(node, "-m", objects, *how)
@@ -108,7 +110,7 @@ def trace(path, objects, *how, send=bench):
 
 
 def assert_nothing_for_memory(calls):
-    for thread in ("loop", "ioq", "dirsync"):
+    for thread in ("loop", "ioq", "dirsync", "berths"):
         assert not [call for call in calls.get(thread, ()) if call.split()[0] in FOR_MEMORY], thread
 
 
@@ -118,19 +120,45 @@ def test_system_calls_of_a_slice(tmp_path, say, pdu, fragments):
     traced = trace(tmp_path / "trace", n, "-p", pdu)
     say(f"system calls for one object of 512 KiB at PDUs of {pdu}, one association of {n}:\n"
         f"{traced.table(n)}")
-    loop, ioq, dirsync, indexer = (traced.calls[t] for t in ("loop", "ioq", "dirsync", "indexer"))
-    for call in SETTLED:
+    loop, ioq, indexer = (traced.calls[t] for t in ("loop", "ioq", "indexer"))
+    for call in AHEAD:
         assert ioq[call] == n, call
-    # One association has one object on its way to the disk: nobody to share with.
-    assert dirsync["fsync spool"] == n
-    assert set(ioq) - set(SETTLED) <= {"write eventfd", "futex wait", "futex wake"}
-    assert set(dirsync) <= {"fsync spool", "write eventfd", "futex wait", "futex wake"}
-    assert ioq["write eventfd"] + dirsync["write eventfd"] <= n  # the answer's; a released part wakes nobody
+    assert set(ioq) - set(AHEAD) <= {"write eventfd", "futex wait", "futex wake"}
+    # Half of the stock is left: nothing is made, nothing synced while these objects come.
+    assert not traced.calls.get("dirsync") and not traced.calls.get("berths")
+    assert ioq["write eventfd"] <= n  # the answer's; a released part wakes nobody
     assert loop["write socket"] == n + 2  # and the answers to association and release
     assert loop["read socket"] <= n * (fragments + 3) + 8
     assert loop["read eventfd"] <= n + 8
     assert indexer["linkat spool"] == indexer["unlinkat spool"] == n
     assert indexer["fdatasync index/..."] <= n
+    assert_nothing_for_memory(traced.calls)
+
+
+def test_names_are_made_ahead_by_the_dozen(tmp_path, say):
+    """Beyond half of the stock: for each 64 objects 64 names, one look at the inodes and one fsync."""
+    n = 4 * STOCK
+    traced = trace(tmp_path / "trace", n, "-o", "mr")
+    berths, dirsync = traced.calls["berths"], traced.calls["dirsync"]
+    say(f"names made ahead, for {n} objects:\n{traced.table(n)}")
+    made = berths["openat spool"]
+    assert n - STOCK <= made <= n + STOCK
+    assert dirsync["fsync spool"] <= n / (STOCK / 2) + 1
+    assert "linkat into spool" not in traced.calls["ioq"]
+    assert_nothing_for_memory(traced.calls)
+
+
+def test_system_calls_where_no_names_are_made_ahead(tmp_path, say):
+    n = 40
+    traced = trace(tmp_path / "trace", n, storage__names_ahead="0")
+    say(f"system calls for one object of 512 KiB that makes its own name:\n{traced.table(n)}")
+    ioq, dirsync = traced.calls["ioq"], traced.calls["dirsync"]
+    for call in OWN_NAME:
+        assert ioq[call] == n, call
+    # One association has one object on its way to the disk: nobody to share with.
+    assert dirsync["fsync spool"] == n
+    assert set(ioq) - set(OWN_NAME) <= {"write eventfd", "futex wait", "futex wake"}
+    assert set(dirsync) <= {"fsync spool", "write eventfd", "futex wait", "futex wake"}
     assert_nothing_for_memory(traced.calls)
 
 
@@ -182,7 +210,7 @@ def test_system_calls_of_other_ways(tmp_path, say, send, how, n):
     traced = trace(tmp_path / "trace", n, *how.split(), send=send)
     say(f"system calls for one object of {how}, {send.__name__}:\n{traced.table(n)}")
     ioq = traced.calls["ioq"]
-    for call in set(SETTLED) - {"pwritev object"}:
+    for call in set(OWN_NAME) - {"pwritev object"}:
         assert ioq[call] == n, call
     assert ioq["pwritev object"] > n and traced.calls["loop"]["write socket"] == n + 2
     assert_nothing_for_memory(traced.calls)
@@ -197,7 +225,7 @@ def test_the_folders_fsync_is_shared(tmp_path, say):
 
 
 def trace_of_many(path, objects):
-    with traced_node(path) as node:
+    with traced_node(path, storage__names_ahead="0") as node:
         bench(node, "-n", 16, "-m", objects, "-o", "mr")
         at_rest(node)
         names = thread_names(node.pid)

@@ -27,6 +27,13 @@ def run(trace, associations, objects, again, **settings):
 
 @pytest.fixture(scope="module")
 def one(tmp_path_factory):
+    """Each object makes its name itself."""
+    return run(tmp_path_factory.mktemp("order") / "trace", 1, 40, 10, storage__names_ahead="0")
+
+
+@pytest.fixture(scope="module")
+def ahead(tmp_path_factory):
+    """Each object comes into a name that was made ahead."""
     return run(tmp_path_factory.mktemp("order") / "trace", 1, 40, 10)
 
 
@@ -41,10 +48,19 @@ def test_one_association(one, capsys):
     figures = says(one, capsys)
     assert order.check(one) == []
     assert figures["answers"] == 60 and figures["objects"] == figures["unspooled"] == 40
+    assert figures["berths"] == 0
 
 
-def test_sixteen_associations(tmp_path, capsys):
-    trace = run(tmp_path / "trace", 16, 320, 32)
+def test_names_made_ahead(ahead, capsys):
+    figures = says(ahead, capsys)
+    assert order.check(ahead) == []
+    assert figures["answers"] == 60 and figures["objects"] == figures["unspooled"] == 40
+    assert figures["berths"] == 40 and figures["spool_fsyncs"] <= 4, "the fsyncs were not done ahead"
+
+
+@pytest.mark.parametrize("names", ["0", "1", "128"])
+def test_sixteen_associations(tmp_path, capsys, names):
+    trace = run(tmp_path / "trace", 16, 320, 32, storage__names_ahead=names)
     figures = says(trace, capsys)
     assert order.check(trace) == []
     assert figures["answers"] == 384 and figures["objects"] == figures["unspooled"] == 320
@@ -155,6 +171,49 @@ def drop_parent_sync(calls):
 ])
 def test_the_checker_sees(one, change, word):
     complaints = order.check(doctored(one, change))
+    assert complaints and any(word in c for c in complaints), complaints[:3]
+
+
+def sync_begins_before_berth(calls):
+    """Every fsync of spool/ seems to have begun when no berth was there yet."""
+    first = min(c.end for c in calls if c.name == "openat" and c.path.endswith(".berth"))
+    for c in calls:
+        if c.name == "fsync" and c.path.endswith("/spool"):
+            c.begin = min(c.begin, first - 1)
+    return calls
+
+
+def answer_before_its_bytes(calls):
+    """Responses seem to have left before the fdatasync that they wait for had ended."""
+    ends = [c.end for c in calls if c.name == "fdatasync" and "/spool/" in c.path]
+    for c in calls:
+        if c.path.startswith("socket:") and c.result > 0:
+            c.begin = max((e for e in ends if e < c.begin), default=c.begin) - 1
+    return calls
+
+
+def unberth_early(calls):
+    """A berth seems to have been left before the object had its name in the archive."""
+    links = [c for c in calls if c.name == "linkat" and "/archive/" in c.detail]
+    for c in calls:
+        if c.name == "unlinkat" and c.path.endswith(".berth"):
+            c.begin = min((link.end for link in links if link.inode == c.inode), default=c.begin) - 1
+    return calls
+
+
+@pytest.mark.parametrize("change, word", [
+    (drop_fdatasync, "no fdatasync"),
+    (fail_fdatasync, "no fdatasync"),
+    (answer_before_its_bytes, "no fdatasync"),
+    (without("fsync", "/spool"), "before the name made ahead was durable"),
+    (sync_begins_before_berth, "before the name made ahead was durable"),
+    (lambda calls: [c for c in calls if not (c.name == "openat" and c.path.endswith(".berth"))], "before it had a name"),
+    (drop_series_sync, "without an fsync of its series folder"),
+    (unberth_early, "before it had a name in archive/"),
+    (without("fdatasync", "/data.mdb"), "no commit"),
+])
+def test_the_checker_sees_of_berths(ahead, change, word):
+    complaints = order.check(doctored(ahead, change))
     assert complaints and any(word in c for c in complaints), complaints[:3]
 
 

@@ -68,10 +68,14 @@ class Rebuilt(Short):
 
 
 def first_spooled(recording):
-    """Number of the first call that gives an object a name in spool/, as SLUICE_RECORD_KILL counts."""
-    changes = [r for r in power.read_log(recording.log) if not r.is_end and r.kind != power.SEND]
-    return next(i for i, r in enumerate(changes, 1) if r.kind == power.LINK and
-                r.folder == recording.folders["spool"] and r.name.endswith(".dcm"))
+    """Number of the call after which the first object is whole under a name in spool/, as
+    SLUICE_RECORD_KILL counts."""
+    records = power.read_log(recording.log)
+    changes = [r for r in records if not r.is_end and r.kind != power.SEND]
+    made = {r.call for r in changes if r.kind == power.CREATE and r.name.endswith(".berth")}
+    berths = {r.inode for r in records if r.is_end and r.call in made}
+    return next(i for i, r in enumerate(changes, 1) if r.kind == power.WRITE and r.inode in berths or
+                r.kind == power.LINK and r.folder == recording.folders["spool"] and r.name.endswith(".dcm"))
 
 
 def test_a_first_start(folder):
@@ -80,11 +84,14 @@ def test_a_first_start(folder):
     assert_good(recording, recording.cut(STATES, jobs=2))
 
 
+@pytest.mark.parametrize("names", ["0", "8"])
 @pytest.mark.parametrize("kind", [Short, Rebuilt], ids=["by_a_start", "by_a_rebuild"])
-def test_a_name_that_was_seen_and_not_synced(folder, kind):
-    """kill -9 between the name and its fsync; what comes next sees it and makes its row; then the power goes."""
-    named = first_spooled(kind(os.path.join(folder, "0"), SEED))
-    recording = kind(os.path.join(folder, "1"), SEED, kill=named + 1)
+def test_an_object_that_was_seen_and_not_synced(folder, kind, names):
+    """kill -9 between an object's last byte or name and its fsync; what comes next sees it and makes its
+    row; then the power goes."""
+    settings = {"storage__names_ahead": names}
+    named = first_spooled(kind(os.path.join(folder, "0"), SEED, **settings))
+    recording = kind(os.path.join(folder, "1"), SEED, kill=named + 1, **settings)
     assert_good(recording, recording.cut(STATES, jobs=2))
 
 
@@ -92,6 +99,10 @@ def test_a_name_that_was_seen_and_not_synced(folder, kind):
 
 def sync_of_objects(recording):
     return lambda r, made: r.kind == power.SYNC and r.inode in made and made[r.inode].kind == power.TMPFILE
+
+
+def sync_of_berthed(recording):
+    return lambda r, made: r.kind == power.SYNC and r.inode in made and made[r.inode].name.endswith(".berth")
 
 
 def sync_of(*names):
@@ -116,9 +127,9 @@ def sync_of_index(recording):
     return lambda r, made: r.kind == power.SYNC and r.inode in made and made[r.inode].name == "data.mdb"
 
 
-@pytest.mark.parametrize("what", [sync_of_objects, sync_of("spool"), sync_of_series, sync_of_trash,
+@pytest.mark.parametrize("what", [sync_of_objects, sync_of_berthed, sync_of("spool"), sync_of_series, sync_of_trash,
                                   sync_of_index],
-                         ids=["objects", "spool", "series", "trash", "index"])
+                         ids=["objects", "berthed", "spool", "series", "trash", "index"])
 def test_the_check_misses_a_sync(recording, what):
     cut = recording.pretend(what(recording)).cut(MUTANT_STATES, jobs=2)
     assert cut.bad > 0

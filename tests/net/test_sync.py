@@ -72,13 +72,16 @@ class Run:
 META = "*/data.mdb@4???"  # LMDB's second page: every other commit ends with a write there
 PAGES = "*/data.mdb@*[0-9][0-9][0-9][0-9][0-9]"  # those behind its two first
 
+# The call, whose, the how many-th; what the daemon says; and the names that are made ahead.
 SYNCS = {
-    "object": ("fdatasync", "*/spool/*", 5, "spool/fdatasync"),
-    "spool": ("fsync", "*/spool", 5, "spool/fsync"),
-    "series": ("fsync", "*/archive/*/*/*", 1, "archive/fsync"),
-    "parent": ("fsync", "*/archive", 1, "root/folder"),
-    "index": ("fdatasync", "*/data.mdb", 3, "lmdb/commit"),
-    "meta": ("pwrite", META, 2, "lmdb/commit"),
+    "object": ("fdatasync", "*/spool/*", 5, "spool/fdatasync", 0),
+    "object in a berth": ("fdatasync", "*/spool/*", 5, "spool/fdatasync", 128),
+    "spool": ("fsync", "*/spool", 5, "spool/fsync", 0),
+    "spool, of berths": ("fsync", "*/spool", 4, "spool/fsync", 8),
+    "series": ("fsync", "*/archive/*/*/*", 1, "archive/fsync", 128),
+    "parent": ("fsync", "*/archive", 1, "root/folder", 128),
+    "index": ("fdatasync", "*/data.mdb", 3, "lmdb/commit", 128),
+    "meta": ("pwrite", META, 2, "lmdb/commit", 128),
 }
 
 
@@ -94,9 +97,10 @@ def judged_failed(run, where):
 @pytest.mark.parametrize("senders", [1, 8])
 @pytest.mark.parametrize("which", SYNCS)
 def test_a_failed_sync_ends_the_daemon(tmp_path, which, senders):
-    call, pattern, at, where = SYNCS[which]
-    run = Run(tmp_path, fault(call, pattern, at, errno.EIO), senders, index__max_delay="1ms")
-    if senders == 1 and which in ("object", "spool"):
+    call, pattern, at, where, names = SYNCS[which]
+    run = Run(tmp_path, fault(call, pattern, at, errno.EIO), senders, index__max_delay="1ms",
+              storage__names_ahead=str(names))
+    if senders == 1 and which in ("object", "object in a berth", "spool"):
         after = [a for a in run.trace.answers if a.status == 0 and a.begin > run.injected[0].begin]
         assert after == [], "a success was told after the sync had failed"
     if which == "object":
@@ -105,7 +109,10 @@ def test_a_failed_sync_ends_the_daemon(tmp_path, which, senders):
                 c.inode == failed.inode and c.end <= failed.begin and "/spool/" in c.detail][-1]
         assert name not in os.listdir(os.path.join(run.root, "spool")), \
             "what may not be on the disk kept its name"
-    if which == "spool":
+    if which == "object in a berth":
+        assert run.injected[0].path.endswith(".berth"), run.injected[0]
+        assert not os.path.exists(run.injected[0].path), "what may not be on the disk kept its name"
+    if which.startswith("spool"):
         late = [c for c in run.trace.folder_syncs[run.root + "/spool"] if c.begin > run.injected[0].end]
         assert late == [], "the folder was synced again after a failure"
     judged_failed(run, where)
@@ -145,16 +152,17 @@ ONE_OBJECT = {
     "no space for its bytes": ("pwritev", "*/spool/*@0", 5, errno.ENOSPC, 0xA700),
     "over quota": ("pwritev", "*/spool/*@0", 5, errno.EDQUOT, 0xA700),
     "no space found at the sync": ("fdatasync", "*/spool/*", 5, errno.ENOSPC, 0xA700),
-    "no inode": ("openat", "*/spool/.", 5, errno.ENOSPC, 0xA700),
-    "no space for its name": ("linkat", "*/spool/*", 5, errno.ENOSPC, 0xA700),
+    "no inode": ("openat", "*/spool/.", 5, errno.ENOSPC, 0xA700, 0),
+    "no space for its name": ("linkat", "*/spool/*", 5, errno.ENOSPC, 0xA700, 0),
     "write error": ("pwritev", "*/spool/*@0", 5, errno.EIO, 0xA702),
 }
 
 
 @pytest.mark.parametrize("which", ONE_OBJECT)
 def test_one_object_is_refused_and_the_association_lives(tmp_path, which):
-    call, pattern, at, errnum, status = ONE_OBJECT[which]
-    run = Run(tmp_path, fault(call, pattern, at, errnum), dies=False, insists=True)
+    call, pattern, at, errnum, status, *names = ONE_OBJECT[which]
+    run = Run(tmp_path, fault(call, pattern, at, errnum), dies=False, insists=True,
+              storage__names_ahead=str(*names or [128]))
     sender, got = run.senders[0], statuses(run.senders)
     assert sender.end == "released" and run.code == 0, run.node.log()
     assert set(got) == {0, status} and sender.sent[-1].status == 0, got
@@ -168,7 +176,7 @@ def test_one_object_is_refused_and_the_association_lives(tmp_path, which):
 LATER = {
     "no space for index pages": ("pwrite", PAGES, 2, errno.ENOSPC),
     "no space for a folder": ("mkdirat", "*/archive/*", 2, errno.ENOSPC),
-    "no space for the archive name": ("linkat", "*/spool/*.dcm", 2, errno.ENOSPC),
+    "no space for the archive name": ("linkat", "*/spool/*.berth", 2, errno.ENOSPC),
 }
 
 
@@ -179,6 +187,17 @@ def test_what_is_acknowledged_waits_in_the_spool_for_space(tmp_path, which):
     run = Run(tmp_path, fault(call, pattern, at, errnum), dies=False, index__max_delay="1ms")
     assert run.code == 0, run.node.log()
     assert set(statuses(run.senders)) <= {0, 0xA700}
+    verdict = run.restart_and_judge()
+    assert verdict.is_good, verdict
+
+
+@pytest.mark.parametrize("errnum", [errno.ENOSPC, errno.EMFILE, errno.EACCES])
+def test_a_name_that_cannot_be_made_ahead_costs_nothing(tmp_path, errnum):
+    """Objects make their own then, and the stock is tried again."""
+    run = Run(tmp_path, fault("openat", "*.berth", 1, errnum), dies=False, storage__names_ahead="4")
+    assert run.code == 0 and set(statuses(run.senders)) == {0}, run.node.log()
+    assert order.figures(run.trace)["berths"] > 0
+    assert order.check(run.trace) == []
     verdict = run.restart_and_judge()
     assert verdict.is_good, verdict
 

@@ -94,6 +94,7 @@ static struct sl_storage_conf storage_conf(void)
 		.group = "",
 		.is_durable = true,
 		.threads = sim_plan.threads,
+		.names_ahead = sim_plan.names_ahead,
 		.map_size = SL_MIB,
 		.water = {.low = {.share = 75},
 			.high = {.share = 85},

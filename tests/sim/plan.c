@@ -145,6 +145,7 @@ void sim_plan_make(uint64_t seed)
 	p->index_capacity = 10000;
 	p->pipe_max = 1 + sim_below(sim_one_in(3) ? 1500 : 32000);
 	p->orders = sim_one_in(3) ? 1 + sim_below(6) : 0;
+	p->names_ahead = sim_one_in(4) ? 0 : 1 + sim_below(6);
 	plan_clocks(p);
 	plan_profile(p);
 	if (sim_one_in(2))
@@ -193,10 +194,10 @@ void sim_plan_print(void)
 		p->peers, p->objects, p->uids, p->versions, p->studies, p->size_max, p->pipe_max,
 		p->bad_peer_den, p->pause_den, p->orders, p->artim_ms, p->idle_ms, p->min_rate,
 		p->rate_window_ms);
-	printf("  switch=1/%u slow=1/%u eio=1/%u enospc=1/%u short=1/%u index_short=1/%u lose=1/%u "
+	printf("  names=%u switch=1/%u slow=1/%u eio=1/%u enospc=1/%u short=1/%u index_short=1/%u lose=1/%u "
 	       "outsider=%d "
 	       "crashes=",
-		p->switch_den, p->slow_den, p->eio_den, p->enospc_den, p->short_den,
+		p->names_ahead, p->switch_den, p->slow_den, p->eio_den, p->enospc_den, p->short_den,
 		p->index_short_den, p->lose_den, p->has_outsider);
 	for (unsigned i = 0; i < p->crashes; i++)
 		printf("%s%s@%" PRIu64, i > 0 ? "," : "", p->is_power_cut[i] ? "power" : "kill",

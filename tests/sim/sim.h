@@ -80,6 +80,7 @@ struct sim_plan {
 	size_t index_capacity;                                /* rows */
 	unsigned lose_den; /* one crash in so many takes the index too; 0: none */
 	size_t pipe_max;   /* bytes on their way in each direction of a connection */
+	unsigned names_ahead;
 	unsigned crashes;
 	uint64_t crash_after[SIM_CRASHES]; /* steps of the scheduler in that life */
 	bool is_power_cut[SIM_CRASHES];    /* else a kill: the page cache stays */
