@@ -1,7 +1,7 @@
 /* The index in LMDB: its vtable, its write transactions, its reservations.
  *
  * Happy path of a writer call: begin, rows, commit (LMDB's default sync: fdatasync of the data, then
- * the meta page), publish. LMDB writes copies of pages and switches over by the meta page: a crash at
+ * the meta page), publish, and make the file longer when its end is near. LMDB writes copies of pages and switches over by the meta page: a crash at
  * any moment leaves the last commit, with nothing to recover.
  * Failure: the transaction is aborted and the state in memory is that of the last commit. A full map,
  * and a full disk while data pages are written, touch nothing that was committed: SL_E_FULL, the same
@@ -105,7 +105,10 @@ enum sl_status sl_index_lmdb_end(struct sl_index_txn *t, enum sl_status st)
 	pthread_mutex_lock(&ix->snapshot_lock);
 	ix->snapshot.commits++;
 	pthread_mutex_unlock(&ix->snapshot_lock);
-	return sl_index_lmdb_publish(ix, false, t->diag);
+	st = sl_index_lmdb_publish(ix, false, t->diag);
+	if (st == SL_OK)
+		sl_index_lmdb_grow(ix, ix->snapshot.map_used); /* the writer alone writes it */
+	return st;
 }
 
 enum sl_status sl_index_lmdb_finish(struct sl_index *base, struct sl_diag *diag)
@@ -203,7 +206,7 @@ enum sl_status sl_index_lmdb_open(
 	if (ix == NULL)
 		return sl_fail(diag, SL_E_NOMEM, ENOMEM, "index/open", "out of memory");
 	ix->base.ops = &ops;
-	ix->lock_fd = -1;
+	ix->lock_fd = ix->grow.fd = -1;
 	ix->batch_max = options->batch_max;
 	pthread_mutex_init(&ix->snapshot_lock, NULL);
 	ix->batch.order = calloc(options->batch_max, sizeof(*ix->batch.order));
@@ -217,6 +220,8 @@ enum sl_status sl_index_lmdb_open(
 	st = sl_index_lmdb_env_open(ix, options, diag);
 	if (st != SL_OK)
 		goto fail;
+	if (!options->is_draft)
+		sl_index_lmdb_grow_open(ix);
 	*out = &ix->base;
 	return SL_OK;
 fail:

@@ -2,6 +2,7 @@
  *
  *   index_lmdb.c         the vtable, open and close, the one translator of LMDB's errors
  *   index_lmdb_env.c     the environment: file system, folder, lock, schema, page counts
+ *   index_lmdb_grow.c    the file, longer than it has to be
  *   index_lmdb_rows.c    rows in and out of the trees, the dictionary, texts in UTF-8
  *   index_lmdb_write.c   batches of records
  *   index_lmdb_order.c   the order in which they are put
@@ -90,6 +91,14 @@ struct sl_index_lmdb_batch {
 	uint32_t charset_no;
 };
 
+/* The file's growth ahead of LMDB. */
+struct sl_index_lmdb_grow {
+	int fd;          /* LMDB's; -1: left alone */
+	uint64_t len;    /* of the file [bytes], as far as is known */
+	uint64_t mapped; /* of it, from here on nothing was mapped in advance */
+	uint8_t *map;    /* where it is mapped; NULL: unknown */
+};
+
 struct sl_index_lmdb {
 	struct sl_index base;
 	MDB_env *env;
@@ -102,6 +111,7 @@ struct sl_index_lmdb {
 	/* writer only */
 	struct sl_index_row_state state; /* as committed */
 	struct sl_index_lmdb_batch batch;
+	struct sl_index_lmdb_grow grow;
 	MDB_txn *counting;     /* read transaction of the page counts; reset between */
 	MDB_cursor *free_list; /* likewise */
 
@@ -192,6 +202,12 @@ void sl_index_lmdb_env_close(struct sl_index_lmdb *ix);
  * map gets short of untouched ones. */
 SL_MUST enum sl_status sl_index_lmdb_publish(
 	struct sl_index_lmdb *ix, bool count_free, struct sl_diag *diag);
+
+/* ---- index_lmdb_grow.c */
+void sl_index_lmdb_grow_open(struct sl_index_lmdb *ix);
+
+/* Lengthens the file when what LMDB has `reached` [bytes] comes near its end. Writer. */
+void sl_index_lmdb_grow(struct sl_index_lmdb *ix, uint64_t reached);
 
 /* ---- index_lmdb_rows.c: SL_OK, SL_E_NOTFOUND (get, del), or a failure told in t->diag */
 SL_MUST enum sl_status sl_index_lmdb_get(struct sl_index_txn *t, enum sl_index_lmdb_tree tree,

@@ -1,4 +1,4 @@
-/* Commits are synced before they return, and a failing disk is told apart (F3, F5).
+/* Commits are synced before they return, a failing disk is told apart (F3, F5), and the file grows ahead.
  *
  * This program's own fdatasync() and pwrite() stand before libc's, for LMDB too: they count, and fail
  * when told to.
@@ -7,6 +7,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -16,6 +19,8 @@ static struct {
 	unsigned long syncs;          /* fdatasync calls that reached the disk */
 	unsigned long metas;          /* meta pages written: the switch to a new commit */
 	unsigned long metas_unsynced; /* of them, those without a sync before or O_DSYNC */
+	unsigned long zeros;          /* pages of zeros: the file grows */
+	unsigned long zeros_left;     /* of them, how many there is room for */
 	int fail_sync, fail_meta;     /* errno of the next calls; 0: they work */
 } faults;
 
@@ -29,6 +34,13 @@ int fdatasync(int fd)
 	return (int)syscall(SYS_fdatasync, fd);
 }
 
+/* No page of LMDB's begins so: it has its number and its flags there. */
+static bool is_growth(const void *bytes, size_t n)
+{
+	static const char zeros[16];
+	return n == 4096 && memcmp(bytes, zeros, sizeof(zeros)) == 0;
+}
+
 /* LMDB writes whole pages, except of the meta page the fields that changed. */
 ssize_t pwrite(int fd, const void *bytes, size_t n, off_t at)
 {
@@ -40,6 +52,10 @@ ssize_t pwrite(int fd, const void *bytes, size_t n, off_t at)
 		faults.metas++;
 		faults.metas_unsynced += faults.syncs == 0 || !(fcntl(fd, F_GETFL) & O_DSYNC);
 		faults.syncs = 0;
+	}
+	if (is_growth(bytes, n) && faults.zeros++ >= faults.zeros_left) {
+		errno = ENOSPC;
+		return -1;
 	}
 	return syscall(SYS_pwrite64, fd, bytes, n, at);
 }
@@ -121,6 +137,61 @@ static void F5_so_does_one_for_which_there_was_no_space(void **state)
 	check_failed_meta(*state, ENOSPC);
 }
 
+static uint64_t file_len(const struct fixture *f)
+{
+	char path[300];
+	struct stat file;
+	snprintf(path, sizeof(path), "%s/data.mdb", f->dir.path);
+	assert_int_equal(stat(path, &file), 0);
+	return (uint64_t)file.st_size;
+}
+
+static void reopen(struct fixture *f)
+{
+	sl_index_close_reader(f->rd);
+	sl_index_close(f->ix);
+	open_lmdb_in(f);
+}
+
+/* The file is longer than its pages reach, by a sixteenth at the most, and holds the same as ever. */
+static void a_file_of_some_size_grows_ahead(void **state)
+{
+	struct fixture *f = *state;
+	struct sl_index_snapshot snap;
+	faults.zeros = 0;
+	faults.zeros_left = ULONG_MAX;
+	put_range(f->ix, 0, 1280, BATCH_MAX, 10);
+	assert_true(faults.zeros == 0);
+	for (uint64_t i = 1280; i < 25600; i += 1280) {
+		put_range(f->ix, i, i + 1280, BATCH_MAX, 10);
+		sl_index_snapshot(f->ix, &snap);
+		assert_true(file_len(f) >= snap.map_used);
+		assert_true(file_len(f) <= snap.map_used + snap.map_used / 16);
+	}
+	assert_true(faults.zeros > 0);
+	check_sound(f->ix);
+	reopen(f);
+	assert_true(usage_of(f).instances == 25600);
+	check_sound(f->ix);
+}
+
+/* Without room for it, or with room for some of it, everything goes on without. */
+static void a_file_that_cannot_grow_ahead_does_without(void **state)
+{
+	struct fixture *f = *state;
+	struct sl_index_snapshot snap;
+	faults.zeros = 0;
+	faults.zeros_left = 40;
+	put_range(f->ix, 0, 25600, BATCH_MAX, 10);
+	assert_true(faults.zeros > faults.zeros_left);
+	sl_index_snapshot(f->ix, &snap);
+	assert_true(file_len(f) == snap.map_used);
+	check_sound(f->ix);
+	reopen(f);
+	assert_true(usage_of(f).instances == 25600);
+	faults.zeros_left = ULONG_MAX;
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_lmdb, teardown)
 
 int main(void)
@@ -131,6 +202,8 @@ int main(void)
 		TEST(F3_no_space_is_full_and_works_again),
 		TEST(F5_a_failed_meta_page_ends_all_writing),
 		TEST(F5_so_does_one_for_which_there_was_no_space),
+		TEST(a_file_of_some_size_grows_ahead),
+		TEST(a_file_that_cannot_grow_ahead_does_without),
 	};
 	struct tmpdir dir;
 	if (!tmpdir_make(&dir))
