@@ -150,9 +150,30 @@ static enum sl_status merge_series(struct sl_index_txn *t, struct sl_index_lmdb_
 	return st;
 }
 
+/* True when both have each value at the same place and all text is the same but for the values of their
+ * own: what records of one series are, nearly always. */
+static bool is_text_same(const struct sl_record *a, const struct sl_record *b)
+{
+	if (a->text_len != b->text_len || memcmp(a->at, b->at, sizeof(a->at)) != 0 ||
+		memcmp(a->len, b->len, sizeof(a->len)) != 0)
+		return false;
+	enum sl_attr first = SL_ATTR_INSTANCE_NUMBER, second = SL_ATTR_NUMBER_OF_FRAMES;
+	if (a->at[first] > a->at[second]) {
+		first = SL_ATTR_NUMBER_OF_FRAMES;
+		second = SL_ATTR_INSTANCE_NUMBER;
+	}
+	size_t between = a->at[first] + (size_t)a->len[first];
+	size_t rest = a->at[second] + (size_t)a->len[second];
+	return memcmp(a->text, b->text, a->at[first]) == 0 &&
+	       memcmp(a->text + between, b->text + between, a->at[second] - between) == 0 &&
+	       memcmp(a->text + rest, b->text + rest, a->text_len - rest) == 0;
+}
+
 bool sl_index_lmdb_says_same(
 	const struct sl_record *a, const struct sl_record *b, enum sl_attr_level lowest)
 {
+	if (lowest <= SL_LEVEL_SERIES && is_text_same(a, b))
+		return true;
 	for (enum sl_attr i = 0; i < SL_ATTR_N; i++) {
 		if (sl_attrs[i].level > lowest && i != SL_ATTR_SPECIFIC_CHARACTER_SET)
 			continue;

@@ -322,10 +322,14 @@ enum {
 	HAS_ALL = (1 << 4) - 1
 };
 
+/* How many characters two UIDs begin with alike; eight at a time. */
 static uint8_t shared_chars(const struct sl_uid *a, const struct sl_uid *b)
 {
-	uint8_t n = 0;
-	while (n < a->len && n < b->len && a->s[n] == b->s[n])
+	enum { WORD = 8 };
+	uint8_t n = 0, most = (uint8_t)sl_min(a->len, b->len);
+	while (n + WORD <= most && memcmp(a->s + n, b->s + n, WORD) == 0)
+		n = (uint8_t)(n + WORD);
+	while (n < most && a->s[n] == b->s[n])
 		n++;
 	return n;
 }
