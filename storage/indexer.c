@@ -16,6 +16,8 @@
 #include "storage/thread.h"
 
 #define SL_RETRY_MS 500
+_Static_assert(SL_INDEXER_BATCH_MAX <= SL_PENDING_DEFAULT / 2,
+	"what is pending cannot all be of one batch: one that never fills waits for its time");
 
 struct sl_indexer {
 	struct sl_indexer_conf conf;

@@ -15,7 +15,9 @@
 #include "storage/pending.h"
 #include "storage/store.h"
 
-#define SL_INDEXER_BATCH_MAX 1024 /* records in one commit; what index.batch allows */
+#define SL_INDEXER_BATCH_MAX \
+	2048 /* records in one commit; what index.batch allows: half of what may be pending, so that
+	      * the other half comes in meanwhile */
 
 struct sl_indexer_conf {
 	uint32_t batch; /* index.batch: records in one commit, 1 .. SL_INDEXER_BATCH_MAX */

@@ -27,7 +27,7 @@
 enum {
 	SERIES = 4,      /* of a study */
 	SENDERS = 16,    /* studies side by side */
-	BATCH = 1024,    /* index.batch's default */
+	BATCH = 2048,    /* index.batch's default */
 	KEPT = 1 << 14,  /* answers of a kind that a row is made of, at most */
 	PAGE = 25,       /* rows of a study list */
 	PER_COMMIT = 16, /* lookups of a kind between two commits; one page */
