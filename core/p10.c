@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "core/p10.h"
 
+#include "core/crc32c.h"
 #include "core/impl.h"
 #include "core/record.h"
 
@@ -36,21 +37,6 @@ _Static_assert((int)SL_PROOF_UNSOUND == SL_RECORD_UNSOUND &&
 		       (int)SL_PROOF_NOT_CURRENT == SL_RECORD_NOT_CURRENT &&
 		       (int)SL_PROOF_PLAIN_NAME == SL_RECORD_PLAIN_NAME,
 	"a record's flags go into the file as they are");
-
-/* CRC-32C (Castagnoli, reflected), four bits at a time: a header is short. */
-static uint32_t crc32c(const uint8_t *bytes, size_t n)
-{
-	static const uint32_t table[16] = {0x00000000, 0x105EC76F, 0x20BD8EDE, 0x30E349B1,
-		0x417B1DBC, 0x5125DAD3, 0x61C69362, 0x7198540D, 0x82F63B78, 0x92A8FC17, 0xA24BB5A6,
-		0xB21572C9, 0xC38D26C4, 0xD3D3E1AB, 0xE330A81A, 0xF36E6F75};
-	uint32_t crc = UINT32_MAX;
-	for (size_t i = 0; i < n; i++) {
-		crc ^= bytes[i];
-		crc = crc >> 4 ^ table[crc & 15];
-		crc = crc >> 4 ^ table[crc & 15];
-	}
-	return ~crc;
-}
 
 /* ---- Writing --------------------------------------------------------------------------------- */
 
@@ -125,7 +111,7 @@ static void put_proof(struct sl_wbuf *w, size_t begin, const struct sl_proof *pr
 	sl_wbuf_put(w, proof->digest, sizeof(proof->digest));
 	sl_wbuf_fill(w, 0, CRC_AT - 32 - SL_PROOF_DIGEST_LEN);
 	if (!w->bad)
-		sl_wbuf_le32(w, crc32c(w->base + begin, w->len - begin));
+		sl_wbuf_le32(w, sl_crc32c(w->base + begin, w->len - begin));
 }
 
 void sl_p10_encode(struct sl_wbuf *w, const struct sl_p10 *h)
@@ -243,7 +229,7 @@ static enum sl_status read_proof(struct sl_proof *out, const uint8_t *begin, str
 	proof.dataset_len = sl_cur_le64(&value);
 	memcpy(proof.digest, sl_cur_take(&value, sizeof(proof.digest)), sizeof(proof.digest));
 	sl_cur_skip(&value, CRC_AT - 32 - SL_PROOF_DIGEST_LEN);
-	if (proof.layout == 0 || sl_cur_le32(&value) != crc32c(begin, covered))
+	if (proof.layout == 0 || sl_cur_le32(&value) != sl_crc32c(begin, covered))
 		return SL_E_CORRUPT;
 	if (proof.layout != SL_PROOF_LAYOUT)
 		return SL_E_UNSUPPORTED;
