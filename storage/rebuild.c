@@ -1,7 +1,6 @@
-/* Reading, sorting, writing, and the rename.
+/* Reading, sorting, writing (rebuild_write.c), and the rename (rebuild_place.c).
  *
- * Reading: each thread has a walker and a lane of the sorter. Writing: batches in the order of seq, none
- * of them synced, because until the rename nobody relies on them; then one sync of everything.
+ * Reading: each thread has a walker and a lane of the sorter.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "storage/rebuild.h"
 
@@ -25,9 +24,7 @@
 #include "storage/scan.h"
 #include "storage/sorter.h"
 #include "storage/store_fs.h"
-#include "storage/trash.h"
 
-#define BATCH   4096
 #define SCRATCH (64 * SL_KIB)
 #define MEMORY  (64 * SL_MIB)
 #define TICK_MS 1000
@@ -55,9 +52,7 @@ struct rebuild {
 	struct sl_index *index;
 	uint64_t read, put; /* records sorted, and given to the index */
 	uint64_t gone;      /* and not given: on their way out */
-	struct sl_record *records;
-	const struct sl_record *rows[BATCH];
-	struct sl_index_result results[BATCH];
+	uint64_t told_ns;   /* when it last said how far it is */
 };
 
 /* ---- what it says of itself --------------------------------------------------------------------- */
@@ -235,63 +230,39 @@ static enum sl_status read_all(struct rebuild *rb, struct sl_diag *d)
 
 /* ---- writing ------------------------------------------------------------------------------------ */
 
-static enum sl_status flush(struct rebuild *rb, size_t n, struct sl_diag *d)
+static void on_refused(void *arg, const struct sl_record *r)
 {
-	enum sl_status st = sl_index_put_batch(rb->index, rb->rows, n, rb->results, d);
-	for (size_t i = 0; st == SL_OK && i < n; i++) {
-		struct sl_path path;
-		path_of(rb->rows[i], &path);
-		if (rb->results[i].status != SL_OK) /* two files say they are the first of a UID */
-			count_bad(rb, path.s);
-	}
-	rb->put += n;
-	return st;
+	struct sl_path path;
+	path_of(r, &path);
+	count_bad(arg, path.s);
 }
 
-/* A file whose removal was committed in the index that is lost: on its way again. */
-static enum sl_status take_out(struct rebuild *rb, const struct sl_record *r, struct sl_diag *d)
+static void on_batch(void *arg, size_t put, uint64_t gone)
 {
-	const struct sl_index_tombstone tomb = {
-		.seq = r->seq,
-		.kind = SL_INDEX_TOMB_INSTANCE,
-		.study_instance_uid = r->study_instance_uid,
-		.series_instance_uid = r->series_instance_uid,
-		.sop_instance_uid = r->sop_instance_uid,
-		.object_seq = r->seq,
-		.is_plain_name = (r->flags & SL_RECORD_PLAIN_NAME) != 0,
-	};
-	rb->gone++;
-	return sl_trash_move(rb->conf->root, &tomb, 1, d);
+	struct rebuild *rb = arg;
+	rb->put += put;
+	rb->gone += gone;
+	uint64_t now_ns = sl_env_now_ns(rb->conf->env);
+	if (now_ns - rb->told_ns <= TICK_MS * 1000000ull)
+		return;
+	tell(rb, SL_REBUILD_WRITING, (unsigned)(rb->put * 1000 / sl_max64(rb->read, 1)));
+	rb->told_ns = now_ns;
 }
 
 static enum sl_status write_all(struct rebuild *rb, struct sl_diag *d)
 {
-	uint64_t told_ns = sl_env_now_ns(rb->conf->env);
-	size_t n = 0;
-	enum sl_status st;
+	const struct sl_rebuild_writing w = {
+		.root = rb->conf->root,
+		.sorter = rb->sorter,
+		.ops = rb->conf->ops,
+		.index = rb->index,
+		.on_bad = on_refused,
+		.on_batch = on_batch,
+		.arg = rb,
+	};
 	rb->read = sl_sorter_count(rb->sorter);
-	while ((st = sl_sorter_next(rb->sorter, &rb->records[n], d)) == SL_OK) {
-		if (rb->conf->ops != NULL && sl_ops_is_gone(rb->conf->ops, &rb->records[n])) {
-			st = take_out(rb, &rb->records[n], d);
-			if (st != SL_OK)
-				return st;
-			continue;
-		}
-		rb->rows[n] = &rb->records[n];
-		if (++n < BATCH)
-			continue;
-		st = flush(rb, n, d);
-		n = 0;
-		if (st != SL_OK)
-			return st;
-		if (sl_env_now_ns(rb->conf->env) - told_ns > TICK_MS * 1000000ull) {
-			tell(rb, SL_REBUILD_WRITING, (unsigned)(rb->put * 1000 / rb->read));
-			told_ns = sl_env_now_ns(rb->conf->env);
-		}
-	}
-	if (st == SL_END)
-		st = n > 0 ? flush(rb, n, d) : SL_OK;
-	return st == SL_OK ? sl_index_lmdb_finish(rb->index, d) : st;
+	rb->told_ns = sl_env_now_ns(rb->conf->env);
+	return sl_rebuild_write(&w, d);
 }
 
 static enum sl_status open_draft(struct rebuild *rb, struct sl_diag *d)
@@ -303,7 +274,7 @@ static enum sl_status open_draft(struct rebuild *rb, struct sl_diag *d)
 		.path = path,
 		.map_size = rb->conf->map_size,
 		.readers = 1,
-		.batch_max = BATCH,
+		.batch_max = SL_REBUILD_BATCH,
 		.create = true,
 		.is_draft = true,
 		.next_seq = rb->conf->next_seq,
@@ -376,8 +347,7 @@ static enum sl_status prepare(struct rebuild *rb, struct sl_diag *d)
 {
 	const struct sl_rebuild_conf *conf = rb->conf;
 	rb->lanes = calloc(conf->threads, sizeof(*rb->lanes));
-	rb->records = calloc(BATCH, sizeof(*rb->records));
-	if (rb->lanes == NULL || rb->records == NULL)
+	if (rb->lanes == NULL)
 		return no_memory(d);
 	for (unsigned i = 0; i < conf->threads; i++) {
 		struct sl_rewalk *w = &rb->lanes[i].walk;
@@ -401,7 +371,6 @@ static void release(struct rebuild *rb)
 		free(rb->lanes[i].walk.inflate_memory);
 	}
 	free(rb->lanes);
-	free(rb->records);
 	sl_index_close(rb->index);
 	sl_sorter_close(rb->sorter);
 	sl_rekeep_close(rb->keep);

@@ -7,7 +7,7 @@
  * Failure: no room for the runs is SL_E_FULL, and the lane keeps what it had. Nothing is left behind, not
  * even by kill -9; unless the caller gives the files, to keep the runs for a sorter to come (rekeep.h).
  *
- * Threads: add and flush by one thread for each lane; the rest by one thread, before or after those.
+ * Threads: add and flush by one thread for each lane; the rest by one thread at a time, before or after those.
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
