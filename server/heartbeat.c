@@ -111,6 +111,16 @@ static void put_index(
 	}
 }
 
+/* Objects that found no name made ahead. */
+static void put_names(struct sl_log_line *l, struct sl_heartbeat *h)
+{
+	uint64_t taken = 0, missed = 0;
+	if (h->storage->berths != NULL)
+		sl_berths_stats(h->storage->berths, &taken, &missed);
+	if (missed > 0)
+		sl_log_uint(l, "names_late", missed);
+}
+
 void sl_heartbeat_beat(struct sl_heartbeat *h, uint64_t now_ns)
 {
 	struct sl_log_line l;
@@ -133,6 +143,7 @@ void sl_heartbeat_beat(struct sl_heartbeat *h, uint64_t now_ns)
 	sl_log_uint(&l, "queue", sl_ioq_stats(h->storage->ioq).queued);
 	sl_log_fmt(&l, "index_lag", "%" PRIu64 "ms", indexer.lag_ms);
 	sl_log_uint(&l, "unindexed", indexer.queued);
+	put_names(&l, h);
 	put_disk(&l, h);
 	put_index(&l, h, &index);
 	sl_log_uint(&l, "studies", index.usage.studies);

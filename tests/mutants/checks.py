@@ -74,7 +74,7 @@ class Check:
         if name == "sim":
             return ["sim"], [self.build / "tests/sim", "--seeds", str(SIM_SEEDS), "--jobs", "1"]
         if name == "order":
-            return daemon, self._pytest("tests/net/test_order.py", "-k", "associations or association")
+            return daemon, self._pytest("tests/net/test_order.py", "-k", "associations or association or made_ahead")
         if name == "power":
             self.env["SLUICE_POWER_STATES"] = "1000"
             return daemon, self._pytest("tests/net/test_power.py", "-k", "power_cuts or seen_and_not")

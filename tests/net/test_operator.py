@@ -3,6 +3,7 @@
 
 SPDX-License-Identifier: Apache-2.0
 """
+import errno
 import socket
 import struct
 import time
@@ -12,6 +13,7 @@ import pytest
 import load
 from node import Node
 from p10 import EXPLICIT_LE
+from preload import fault, preload
 from rawscu import Rejected, RawSCU, VERIFICATION
 
 CANARY = "ZZCANARY^PHI"
@@ -128,6 +130,19 @@ def test_pool_short():
             holder.release()
         line = node.wait_line("assoc.end", calling="WAITER")
         assert int(line["wait_pool"]) > 0, line.text
+
+
+def test_a_name_that_was_not_made_ahead():
+    """An object that found none is counted; it is stored all the same."""
+    with Node(env=preload(fail=fault("openat", "*.berth", 1, errno.EMFILE)), storage__names_ahead="1",
+              log__heartbeat="200ms") as node:
+        assert send(node, ct("1.2.9"), "1.2.9").status == 0
+        while "names_late" not in (beat := node.wait_line("status", n=len(node.find("status")) + 1)):
+            assert len(node.find("status")) < 100, beat.text
+        assert beat["names_late"] == "1"
+    with Node(storage__names_ahead="0", log__heartbeat="200ms") as node:
+        assert send(node, ct("1.2.9"), "1.2.9").status == 0
+        assert "names_late" not in node.wait_line("status", n=len(node.find("status")) + 1)
 
 
 def test_peer_reset():

@@ -61,6 +61,7 @@ static void die_with_a_full_spool(struct rig *r)
 	assert_true(child >= 0);
 	if (child == 0) {
 		r->conf.indexer.max_delay_ms = 1000000;
+		r->conf.names_ahead = 64;
 		r->conf.indexer.batch = SL_INDEXER_BATCH_MAX;
 		rig_open_storage(r);
 		for (int i = 0; i < OBJECTS; i++)
