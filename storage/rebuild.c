@@ -21,6 +21,7 @@
 #include "storage/rebuild_priv.h"
 #include "storage/rekeep.h"
 #include "storage/rewalk.h"
+#include "storage/berth.h"
 #include "storage/scan.h"
 #include "storage/sorter.h"
 #include "storage/store_fs.h"
@@ -177,7 +178,38 @@ static enum sl_status on_fan(
 	return sl_rekeep_fan(rb->keep, thread, fan, d);
 }
 
-/* What came last. What is not sound there is left to recovery, which sets it aside. */
+/* SL_OK: an object of this seq has the name, as far as the name or the file's header can say. SL_END: no
+ * object of ours. */
+static enum sl_status ask_name(
+	struct rebuild *rb, const char *name, uint64_t *seq, struct sl_diag *d)
+{
+	uint64_t number;
+	enum sl_berth_what what = SL_BERTH_OBJECT;
+	enum sl_status st = SL_OK;
+	if (sl_path_berth_number(name, &number))
+		st = sl_berth_look(rb->conf->root, name, &what, seq, d);
+	else if (!sl_path_spool_seq(name, seq))
+		st = SL_END;
+	return st == SL_OK && (what != SL_BERTH_OBJECT || *seq == 0) ? SL_END : st;
+}
+
+/* What is not sound there is left to recovery, which sets it aside. */
+static enum sl_status read_spooled(
+	struct rebuild *rb, int folder, const char *name, uint64_t seq, struct sl_diag *d)
+{
+	struct lane *l = &rb->lanes[0];
+	struct sl_diag why = {0};
+	enum sl_status st = read_file(rb, l, folder, name, name, seq, &why);
+	if (st == SL_OK) {
+		atomic_fetch_add_explicit(&rb->files, 1, memory_order_relaxed);
+		return sl_sorter_add(rb->sorter, 0, &l->record, d);
+	}
+	if (st == SL_E_CORRUPT || st == SL_E_IO)
+		return SL_OK;
+	return sl_fail(d, st, why.errnum, why.where, "%s", why.text);
+}
+
+/* What came last. */
 static enum sl_status read_spool(struct rebuild *rb, struct sl_diag *d)
 {
 	struct dirent *entry;
@@ -187,19 +219,11 @@ static enum sl_status read_spool(struct rebuild *rb, struct sl_diag *d)
 	if (st != SL_OK)
 		return st;
 	while (st == SL_OK && (entry = readdir(dir)) != NULL) {
-		struct lane *l = &rb->lanes[0];
-		struct sl_diag why = {0};
-		if (!sl_path_spool_seq(entry->d_name, &seq) || seq == 0)
-			continue;
-		st = read_file(rb, l, dirfd(dir), entry->d_name, entry->d_name, seq, &why);
-		if (st == SL_OK) {
-			atomic_fetch_add_explicit(&rb->files, 1, memory_order_relaxed);
-			st = sl_sorter_add(rb->sorter, 0, &l->record, d);
-		} else if (st == SL_E_CORRUPT || st == SL_E_IO) {
+		st = ask_name(rb, entry->d_name, &seq, d);
+		if (st == SL_OK)
+			st = read_spooled(rb, dirfd(dir), entry->d_name, seq, d);
+		else if (st == SL_END)
 			st = SL_OK;
-		} else {
-			st = sl_fail(d, st, why.errnum, why.where, "%s", why.text);
-		}
 	}
 	closedir(dir);
 	return st;

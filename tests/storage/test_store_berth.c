@@ -236,12 +236,35 @@ static void two_berths_of_one_seq(void **state)
 	rig_close(&r);
 }
 
+/* The index is lost with it: what lies in berths is read with the archive, in the order of seq. */
+static void a_rebuild_reads_what_lies_in_berths(void **state)
+{
+	struct rig r;
+	char command[128];
+	(void)state;
+	rig_open(&r);
+	store(&r, OBJECTS); /* one is in the archive */
+	sl_storage_close(&r.storage);
+	die(&r);
+	snprintf(command, sizeof(command), "rm -rf %s/index", r.folder);
+	assert_int_equal(system(command), 0);
+	rig_open_storage(&r);
+	assert_true(r.storage.has_rebuilt);
+	assert_int_equal(r.storage.rebuilt.files, OBJECTS + 1);
+	assert_int_equal(r.storage.recovered.found, OBJECTS);
+	assert_int_equal(r.storage.recovered.indexed, 0);
+	for (int i = 0; i <= OBJECTS; i++)
+		assert_stored(&r, i);
+	rig_close(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_object_lies_in_a_berth_until_it_is_moved),
 		cmocka_unit_test(a_crash_leaves_what_was_promised_and_no_more),
 		cmocka_unit_test(two_berths_of_one_seq),
+		cmocka_unit_test(a_rebuild_reads_what_lies_in_berths),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
