@@ -123,9 +123,12 @@ class Sluiced(Receiver):
         return [word for one in sets for word in ("--set", one)]
 
     def is_settled(self, folder):
-        """What is in spool/ is not in the index yet."""
-        with os.scandir(os.path.join(folder, "objects", "spool")) as spool:
-            return next(spool, None) is None
+        """What is in spool/ is not in the index yet; but for empty files, which are names made ahead."""
+        spool = os.path.join(folder, "objects", "spool")
+        try:
+            return not any(os.path.getsize(os.path.join(spool, name)) > 0 for name in os.listdir(spool))
+        except FileNotFoundError:
+            return False  # one was being moved
 
     def kept(self, folder, least):
         """In the archive tree: files get there after their index rows are committed."""
