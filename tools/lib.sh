@@ -28,6 +28,7 @@ sl_needs() {
 		test  libcmocka-dev       pkg-config --exists cmocka
 		test  python3-pytest      /usr/bin/python3 -c 'import pytest'
 		test  python3-pydicom     /usr/bin/python3 -c 'import pydicom'
+		test  python3-numpy       /usr/bin/python3 -c 'import numpy'
 		test  strace              command -v strace
 		test  binutils            command -v nm
 		test  lmdb-utils          command -v mdb_stat

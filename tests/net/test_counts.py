@@ -143,7 +143,7 @@ def test_names_are_made_ahead_by_the_dozen(tmp_path, say):
     say(f"names made ahead, for {n} objects:\n{traced.table(n)}")
     made = berths["openat spool"]
     assert n - STOCK <= made <= n + STOCK
-    assert dirsync["fsync spool"] <= n / (STOCK / 2) + 1
+    assert dirsync["fsync spool"] <= n / (STOCK / 4)  # some come while names are being made
     assert "linkat into spool" not in traced.calls["ioq"]
     assert_nothing_for_memory(traced.calls)
 
