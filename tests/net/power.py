@@ -285,6 +285,7 @@ class Recording:
                     file.write(made.data)
                 print("object", number[key], made.uid, self.load.studies[key], path, file=plan)
             self.acknowledged = self._write_acks(plan, told, number)
+            self._write_unanswered(plan, records, told, number)
             self.evicted = 0
             for commit, rename, study in evictions(records, trash):
                 self.evicted += 1
@@ -302,6 +303,13 @@ class Recording:
                     acknowledged += 1
         assert acknowledged >= sum(s.status == 0 for sender in self.senders for s in sender.sent)
         return acknowledged
+
+    def _write_unanswered(self, plan, records, told, number):
+        """What was under way when a process ended: it may be there, also of a study that had been evicted."""
+        last = {r.call >> 32: r.position for r in records}
+        for sender in self.senders:
+            for made in sender.asked[len(told.get((sender.process, sender.own_port), ())):]:
+                print("sent", last.get(sender.process, 0), number[made.uid, made.sha256], file=plan)
 
     def pretend(self, what):
         """The same run, as if these calls had failed unnoticed: a Recording beside this one. what(record,

@@ -65,6 +65,17 @@ static bool read_ack(struct plan *p, const char *line)
 	return true;
 }
 
+/* It was sent once more before this moment, and nobody was told what became of it. */
+static bool read_sent(struct plan *p, const char *line)
+{
+	uint64_t position;
+	size_t object;
+	if (sscanf(line, "%" SCNu64 " %zu", &position, &object) != 2 || object >= p->sent_n)
+		return false;
+	p->sent[object].last = sl_max64(p->sent[object].last, position);
+	return true;
+}
+
 static bool read_gone(struct plan *p, const char *line)
 {
 	char study[80];
@@ -108,6 +119,8 @@ static bool read_line(struct plan *p, const char *line)
 		return read_object(p, line);
 	if (strcmp(word, "ack") == 0)
 		return read_ack(p, line);
+	if (strcmp(word, "sent") == 0)
+		return read_sent(p, line);
 	if (strcmp(word, "gone") == 0)
 		return read_gone(p, line);
 	return strcmp(word, "chain") == 0 && read_chain(p, line);

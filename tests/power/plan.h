@@ -6,6 +6,7 @@
  *	policy latest|first
  *	object N UID STUDY FILE         N counts from 0; FILE holds the data set
  *	ack POSITION1 POSITION2 N       object N was sent after 1; at 2 success was begun to be told
+ *	sent POSITION N                 and once more, before that; nobody was told what became of it
  *	gone POSITION1 POSITION2 STUDY  its rows went in a commit begun at 1; at 2 that was durable
  *	chain UID N N ...               versions in the order in which one sender sent them
  *
@@ -25,7 +26,7 @@ struct sent {
 	uint8_t *bytes; /* owned */
 	size_t len;
 	uint64_t asked, told; /* positions of its first success; UINT64_MAX = never */
-	uint64_t last;        /* and of its last */
+	uint64_t last;        /* and of its last, or of a try that was not answered */
 };
 
 struct gone {
