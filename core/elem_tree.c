@@ -136,9 +136,8 @@ static void open_item(struct sl_elem *e, struct sl_elem_frame *f, uint32_t len)
 }
 
 /* A fragment is passed over by its length. */
-static void open_piece(struct sl_elem *e, struct sl_elem_frame *f, uint32_t len)
+static void open_piece(struct sl_elem *e, const struct sl_elem_frame *f, uint32_t len)
 {
-	set(f, SEEN);
 	if (len == SL_ELEM_UNDEFINED) {
 		sl_elem_tree_broken(e, SL_ELEM_FLAW_BAD_FRAGMENT);
 		return;

@@ -118,7 +118,6 @@ struct sl_slab *sl_slab_get_or_wait(
 	sl_assert(!w->is_queued);
 	struct sl_slab *s = take_free(p);
 	w->granted = NULL;
-	w->crit = crit;
 	if (s == NULL) {
 		w->is_queued = true;
 		sl_list_push(&p->waiting[crit], &w->node);

@@ -41,8 +41,7 @@ enum sl_slab_crit {
 /* Owned by the caller, which keeps it alive until granted or unwaited. */
 struct sl_slab_waiter {
 	struct sl_list node; /* under the pool's lock */
-	enum sl_slab_crit crit;
-	bool is_queued; /* under the pool's lock; false before the first use */
+	bool is_queued;      /* under the pool's lock; false before the first use */
 	/* Called once, by the thread that put the buffer, outside the lock: the waiter now holds one
 	 * reference to `granted`. Must only pass the news on (post to a mailbox). */
 	void (*on_grant)(struct sl_slab_waiter *w);

@@ -149,6 +149,16 @@ static void item_with_half_a_header(struct dataset *d)
 	d->n = at + 9;
 }
 
+/* A tag of group FFFE that is no delimiter of ours, where an element must be. */
+static void item_with_an_unknown_delimiter(struct dataset *d)
+{
+	ds_head(d, SQ, "SQ", 8 + INNER + 8 + INNER);
+	ds_item(d, INNER + 8 + INNER);
+	inner(d, 0x1150);
+	ds_delim(d, 0xFFFEE111, 0);
+	inner(d, 0x1155);
+}
+
 static void fragments_without_delimiter(struct dataset *d)
 {
 	ds_head(d, 0x00080000 | 0x1199, "OB", UNDEFINED);
@@ -181,6 +191,8 @@ static const struct {
 	{"element longer than its item", element_longer_than_its_item, F(ELEMENT_OVERRUN), false},
 	{"item with a rest", item_with_a_rest, F(NOT_AN_ELEMENT), false},
 	{"item with half a header", item_with_half_a_header, F(NOT_AN_ELEMENT), true},
+	{"item with an unknown delimiter", item_with_an_unknown_delimiter, F(NOT_AN_ELEMENT),
+		false},
 	{"fragments without delimiter", fragments_without_delimiter, F(NO_DELIMITER), true},
 };
 
@@ -204,6 +216,45 @@ static void a_broken_sequence_is_named_and_passed(void **state)
 			if (broken[i].flaw != F(NONE))
 				assert_in_range(w->e.flaw_at, at, end);
 		}
+}
+
+/* Behind fragments that end in something else, nothing is believed: no length says where they end. */
+static void after_broken_fragments_nothing_more_is_found(void **state)
+{
+	(void)state;
+	for (size_t j = 1; j < SL_ARRAY_N(encodings); j++) {
+		struct dataset *d = ds_begin(encodings[j]);
+		ds_head(d, 0x00081199, "OB", UNDEFINED);
+		ds_item(d, 0);
+		size_t at = d->n;
+		ds_head(d, 0x00080060, "CS", 0);
+		ds_tail(d);
+		struct walk *w = ds_walk(d, encodings[j]);
+		assert_flaw(w, F(NOT_AN_ITEM));
+		assert_int_equal(w->e.flaw_at, at);
+		assert_int_equal(w->e.uid_found[SL_ELEM_UID_INSTANCE], SL_ELEM_OK);
+		assert_int_equal(w->e.uid_found[SL_ELEM_UID_STUDY], SL_ELEM_ABSENT);
+		assert_int_equal(w->e.uid_found[SL_ELEM_UID_SERIES], SL_ELEM_ABSENT);
+	}
+}
+
+/* What only looked like a sequence is no flaw, wherever the look ends, and its end is known. */
+static void an_odd_private_value_is_passed_without_a_word(void **state)
+{
+	static const uint32_t odd[] = {0xFFFEE000, 0xFFFEE0DD, 0xFFFEE111};
+	(void)state;
+	for (size_t i = 0; i < SL_ARRAY_N(odd); i++) {
+		struct dataset *d = ds_begin(ILE);
+		ds_head(d, 0x00091001, "UN", 8 + INNER + 8 + INNER);
+		ds_item(d, INNER + 8 + INNER);
+		inner(d, 0x1150);
+		ds_delim(d, odd[i], 0);
+		ds_el(d, 0x0020000D, "UI", "9.9.9.99"); /* not the study's */
+		ds_tail(d);
+		struct walk *w = ds_walk(d, ILE);
+		assert_flaw(w, F(NONE));
+		assert_in_step(w);
+	}
 }
 
 /* ---- data sets that end too early ---------------------------------------------------------------- */
@@ -384,6 +435,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_broken_sequence_is_named_and_passed),
+		cmocka_unit_test(after_broken_fragments_nothing_more_is_found),
+		cmocka_unit_test(an_odd_private_value_is_passed_without_a_word),
 		cmocka_unit_test(a_cut_anywhere_is_seen_except_between_elements),
 		cmocka_unit_test(a_broken_end_is_named_and_what_was_found_stays),
 		cmocka_unit_test(nothing_and_noise_are_no_data_set),

@@ -173,6 +173,12 @@ static void an_areas_part_moves_into_a_buffers(void **state)
 	assert_int_equal(f->small.bytes, 35);
 	assert_ptr_equal(f->small.iov[1].iov_base, f->s->base + 100);
 	assert_int_equal(f->small.iov[1].iov_len, 5);
+	/* And it fills that table, no more. */
+	for (int i = 2; i < (int)SL_ARRAY_N(places); i++)
+		assert_int_equal(
+			sl_part_add(&f->small, f->s->base + i * 1024, SL_PART_MOVE), SL_OK);
+	assert_int_equal(f->small.iov_n, SL_ARRAY_N(places));
+	assert_int_equal(sl_part_add(&f->small, f->s->base + 60000, SL_PART_MOVE), SL_E_NOMEM);
 	sl_slab_put(f->s);
 	sl_part_release(&f->part);
 	assert_int_equal(sl_slab_pool_stats(&f->pool).used, 1);
