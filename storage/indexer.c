@@ -22,8 +22,6 @@ _Static_assert(SL_INDEXER_BATCH_MAX <= SL_PENDING_DEFAULT / 2,
 struct sl_indexer {
 	struct sl_indexer_conf conf;
 	struct sl_indexer_deps deps;
-	void (*on_thread)(void *arg);
-	void *thread_arg;
 	pthread_t thread;
 
 	pthread_mutex_t lock;
@@ -152,8 +150,6 @@ static enum sl_status commit(struct sl_indexer *ix, size_t n, struct sl_diag *d)
 	sl_index_unreserve(ix->deps.index, n);
 	pthread_mutex_lock(&ix->lock);
 	ix->done += n;
-	ix->stats.commits++;
-	ix->stats.indexed += n;
 	ix->stats.is_full = false;
 	pthread_cond_broadcast(&ix->committed);
 	pthread_mutex_unlock(&ix->lock);
@@ -246,7 +242,6 @@ static bool work(struct sl_indexer *ix, size_t n)
 	for (size_t i = 0; i < n; i++)
 		sl_pending_settled(ix->deps.pending, ix->entries[i]);
 	pthread_mutex_lock(&ix->lock);
-	ix->stats.moved += n;
 	ix->stats.is_full = false;
 	pthread_mutex_unlock(&ix->lock);
 	return true;
@@ -272,8 +267,6 @@ static void *thread_main(void *arg)
 {
 	struct sl_indexer *ix = arg;
 	uint64_t due;
-	if (ix->on_thread != NULL)
-		ix->on_thread(ix->thread_arg);
 	for (;;) {
 		pthread_mutex_lock(&ix->lock);
 		bool has_work = wait_for_work(ix);
@@ -377,9 +370,16 @@ struct sl_indexer_stats sl_indexer_stats(struct sl_indexer *ix)
 
 /* ---- life --------------------------------------------------------------------------------------- */
 
+static void destroy(struct sl_indexer *ix)
+{
+	pthread_cond_destroy(&ix->wake);
+	pthread_cond_destroy(&ix->committed);
+	pthread_mutex_destroy(&ix->lock);
+	free(ix);
+}
+
 enum sl_status sl_indexer_start(struct sl_indexer **out, const struct sl_indexer_conf *conf,
-	const struct sl_indexer_deps *deps, void (*on_thread)(void *arg), void *arg,
-	struct sl_diag *d)
+	const struct sl_indexer_deps *deps, struct sl_diag *d)
 {
 	struct sl_indexer *ix = calloc(1, sizeof(*ix));
 	if (ix == NULL)
@@ -388,8 +388,6 @@ enum sl_status sl_indexer_start(struct sl_indexer **out, const struct sl_indexer
 	ix->conf.batch = (uint32_t)sl_min(sl_max(conf->batch, 1), SL_INDEXER_BATCH_MAX);
 	ix->most = ix->conf.batch;
 	ix->deps = *deps;
-	ix->on_thread = on_thread;
-	ix->thread_arg = arg;
 	sl_list_init(&ix->queue);
 	pthread_mutex_init(&ix->lock, NULL);
 	pthread_condattr_t attr;
@@ -399,12 +397,11 @@ enum sl_status sl_indexer_start(struct sl_indexer **out, const struct sl_indexer
 	pthread_cond_init(&ix->committed, &attr);
 	pthread_condattr_destroy(&attr);
 	enum sl_status st = sl_thread_start(&ix->thread, thread_main, ix, "indexer/start", d);
-	if (st != SL_OK) {
-		free(ix);
-		return st;
-	}
-	*out = ix;
-	return SL_OK;
+	if (st == SL_OK)
+		*out = ix;
+	else
+		destroy(ix);
+	return st;
 }
 
 void sl_indexer_stop(struct sl_indexer *ix)
@@ -416,8 +413,5 @@ void sl_indexer_stop(struct sl_indexer *ix)
 	pthread_cond_broadcast(&ix->wake);
 	pthread_mutex_unlock(&ix->lock);
 	pthread_join(ix->thread, NULL);
-	pthread_cond_destroy(&ix->wake);
-	pthread_cond_destroy(&ix->committed);
-	pthread_mutex_destroy(&ix->lock);
-	free(ix);
+	destroy(ix);
 }

@@ -41,8 +41,7 @@ struct sl_indexer_deps {
 struct sl_indexer_stats {
 	uint32_t queued; /* durable objects not yet in the index */
 	uint64_t lag_ms; /* age of the oldest of them [ms] */
-	uint64_t commits, indexed, moved;
-	bool is_full; /* the last commit said MAP_FULL or the disk had no room for it */
+	bool is_full;    /* the last commit said MAP_FULL or the disk had no room for it */
 };
 
 /* What another does on this thread, between batches, because it must be serial with its moves: the
@@ -57,10 +56,9 @@ enum sl_errand {
 
 struct sl_indexer;
 
-/* on_thread as in ioq.h. Returns owned. */
+/* Its thread is not sealed: LMDB allocates on it. Returns owned. */
 SL_MUST enum sl_status sl_indexer_start(struct sl_indexer **out, const struct sl_indexer_conf *conf,
-	const struct sl_indexer_deps *deps, void (*on_thread)(void *arg), void *arg,
-	struct sl_diag *d);
+	const struct sl_indexer_deps *deps, struct sl_diag *d);
 
 /* The entry's object is durable and was released as won. Any thread; never blocks for long. */
 void sl_indexer_push(struct sl_indexer *ix, struct sl_pending_entry *e);

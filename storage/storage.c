@@ -183,7 +183,7 @@ static enum sl_status start_threads(struct sl_storage *s, const struct sl_storag
 		.arg = s,
 	};
 	/* Not sealed: LMDB allocates on this thread (a named exemption). */
-	return sl_indexer_start(&s->indexer, &conf->indexer, &deps, NULL, NULL, d);
+	return sl_indexer_start(&s->indexer, &conf->indexer, &deps, d);
 }
 
 static enum sl_status open_ingest(struct sl_storage *s, const struct sl_storage_conf *conf,
