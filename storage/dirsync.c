@@ -21,16 +21,14 @@
 
 struct sl_dirsync {
 	pthread_mutex_t lock;
-	pthread_cond_t wake;      /* somebody waits, or it is time to leave; for the thread */
-	pthread_cond_t over;      /* a round is; for those who leave */
-	struct sl_list waiting;   /* under lock */
-	uint64_t begun;           /* rounds begun; under lock */
-	uint64_t syncs, released; /* for the statistics; under lock */
-	uint32_t leaving;         /* callers of leave who wait; under lock */
-	bool is_asleep;           /* the thread waits for wake; under lock */
-	bool is_stopping;         /* under lock */
-	int failed;               /* errno of the fsync that failed, 0 = none; under lock */
-	int dirfd;                /* borrowed */
+	pthread_cond_t wake;    /* somebody waits, or it is time to leave; for the thread */
+	pthread_cond_t over;    /* a round is; for those who leave */
+	struct sl_list waiting; /* under lock */
+	uint64_t begun;         /* rounds begun; under lock */
+	bool is_asleep;         /* the thread waits for wake; under lock */
+	bool is_stopping;       /* under lock */
+	int failed;             /* errno of the fsync that failed, 0 = none; under lock */
+	int dirfd;              /* borrowed */
 	bool do_sync;
 	void (*on_thread)(void *arg);
 	void *arg;
@@ -48,7 +46,6 @@ static void mark(struct sl_dirsync *ds, struct sl_dirsync_wait *w, uint64_t roun
 	w->covered_by = ds->failed == 0 ? round : 0;
 	w->errnum = ds->failed;
 	w->is_over = true;
-	ds->released++;
 }
 
 /* Under the lock: marks a batch, and leaves in it those who are to be told. */
@@ -60,8 +57,7 @@ static void mark_all(struct sl_dirsync *ds, struct sl_list *batch, uint64_t roun
 			sl_list_remove(node);
 		mark(ds, w, round);
 	}
-	if (ds->leaving > 0)
-		pthread_cond_broadcast(&ds->over);
+	pthread_cond_broadcast(&ds->over);
 }
 
 /* A waiter may be gone once its callback was called. */
@@ -91,7 +87,6 @@ static void run_round(struct sl_dirsync *ds)
 	pthread_mutex_lock(&ds->lock);
 	if (is_well)
 		ds->failed = errnum;
-	ds->syncs += ds->failed == 0;
 	mark_all(ds, &batch, round);
 	pthread_mutex_unlock(&ds->lock);
 
@@ -179,14 +174,12 @@ void sl_dirsync_await(struct sl_dirsync *ds, struct sl_dirsync_wait *w)
 void sl_dirsync_leave(struct sl_dirsync *ds, struct sl_dirsync_wait *w)
 {
 	pthread_mutex_lock(&ds->lock);
-	ds->leaving++;
 	/* Every round takes all who wait: none has begun since w joined, or w is in one. */
 	if (!w->is_over && ds->begun == w->named_after)
 		sl_list_remove(&w->node);
 	else
 		while (!w->is_over)
 			pthread_cond_wait(&ds->over, &ds->lock);
-	ds->leaving--;
 	pthread_mutex_unlock(&ds->lock);
 }
 
@@ -198,12 +191,4 @@ void sl_dirsync_stop(struct sl_dirsync *ds)
 	pthread_mutex_unlock(&ds->lock);
 	pthread_join(ds->id, NULL);
 	destroy(ds);
-}
-
-void sl_dirsync_stats(struct sl_dirsync *ds, uint64_t *syncs, uint64_t *released)
-{
-	pthread_mutex_lock(&ds->lock);
-	*syncs = ds->syncs;
-	*released = ds->released;
-	pthread_mutex_unlock(&ds->lock);
 }

@@ -44,6 +44,3 @@ void sl_dirsync_leave(struct sl_dirsync *ds, struct sl_dirsync_wait *w);
 
 /* Serves who waits (nobody joins any more), then joins the thread and frees. */
 void sl_dirsync_stop(struct sl_dirsync *ds);
-
-/* fsyncs done and waiters released since start. */
-void sl_dirsync_stats(struct sl_dirsync *ds, uint64_t *syncs, uint64_t *released);

@@ -45,7 +45,6 @@ enum sl_status sl_pending_open(
 	p->entries = e;
 	p->chains = chains;
 	p->n = entries;
-	p->stats.entries = entries;
 	env->random(env->arg, &p->seed, sizeof(p->seed));
 	sl_list_init(&p->unused);
 	sl_list_init(&p->overflow);
@@ -107,8 +106,6 @@ static struct sl_pending_entry *make(struct sl_pending *p, const struct sl_uid *
 	e->study = 0;
 	sl_list_push(chain_of(p, uid), &e->chain);
 	p->stats.used++;
-	if (p->stats.used > p->stats.peak)
-		p->stats.peak = p->stats.used;
 	return e;
 }
 

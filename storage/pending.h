@@ -102,6 +102,6 @@ SL_MUST bool sl_pending_close_study(struct sl_pending *p, const struct sl_uid *s
 void sl_pending_open_studies(struct sl_pending *p);
 
 struct sl_pending_stats {
-	uint32_t entries, used, peak, durable, waiting, parked;
+	uint32_t used, durable, waiting, parked;
 };
 struct sl_pending_stats sl_pending_stats(struct sl_pending *p);

@@ -133,8 +133,9 @@ enum sl_status sl_store_fs_settle(
 {
 	enum sl_status st = SL_OK;
 	for (size_t i = 0, run; st == SL_OK && i < n; i += run) {
-		for (run = 1; i + run < n && is_same_series(&at[i], &at[i + run]); run++)
-			continue;
+		run = 1;
+		while (i + run < n && is_same_series(&at[i], &at[i + run]))
+			run++;
 		st = settle_run(sl_store_fs_of(store), &at[i], run, d);
 	}
 	return st;
