@@ -45,34 +45,6 @@ static bool take_berth(struct sl_store_fs *s, struct sl_store_file *f)
 	return true;
 }
 
-static enum sl_status fs_begin(struct sl_store *store, struct sl_store_file *f, uint64_t header_len,
-	bool is_whole, struct sl_diag *d)
-{
-	struct sl_store_fs *s = sl_store_fs_of(store);
-	*f = (struct sl_store_file){.store = store, .fd = -1, .header_len = header_len};
-	if (is_whole && take_berth(s, f))
-		return SL_OK;
-	if (s->root->has_tmpfile) {
-		f->fd = openat(s->root->spool_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, FILE_MODE);
-	} else {
-		struct sl_path temp;
-		f->seq = atomic_fetch_add(&s->next_temp, 1);
-		sl_path_temp(&temp, f->seq);
-		f->fd = sl_root_openat(
-			s->root->spool_fd, temp.s, O_CREAT | O_EXCL | O_RDWR, FILE_MODE);
-		f->is_temp_named = f->fd >= 0;
-	}
-	if (f->fd < 0)
-		return sl_oserr_fail(d, "spool/create");
-	if (s->root->gid != (gid_t)-1 && fchown(f->fd, (uid_t)-1, s->root->gid) != 0) {
-		enum sl_status st = sl_oserr_fail(d, "spool/chown");
-		close(f->fd);
-		f->fd = -1;
-		return st;
-	}
-	return SL_OK;
-}
-
 static void unlink_temp(struct sl_store_file *f)
 {
 	struct sl_store_fs *s = sl_store_fs_of(f->store);
@@ -102,6 +74,33 @@ static void fs_abort(struct sl_store_file *f)
 	if (f->fd >= 0)
 		close(f->fd);
 	f->fd = -1;
+}
+
+static enum sl_status fs_begin(struct sl_store *store, struct sl_store_file *f, uint64_t header_len,
+	bool is_whole, struct sl_diag *d)
+{
+	struct sl_store_fs *s = sl_store_fs_of(store);
+	*f = (struct sl_store_file){.store = store, .fd = -1, .header_len = header_len};
+	if (is_whole && take_berth(s, f))
+		return SL_OK;
+	if (s->root->has_tmpfile) {
+		f->fd = openat(s->root->spool_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, FILE_MODE);
+	} else {
+		struct sl_path temp;
+		f->seq = atomic_fetch_add(&s->next_temp, 1);
+		sl_path_temp(&temp, f->seq);
+		f->fd = sl_root_openat(
+			s->root->spool_fd, temp.s, O_CREAT | O_EXCL | O_RDWR, FILE_MODE);
+		f->is_temp_named = f->fd >= 0;
+	}
+	if (f->fd < 0)
+		return sl_oserr_fail(d, "spool/create");
+	if (s->root->gid != (gid_t)-1 && fchown(f->fd, (uid_t)-1, s->root->gid) != 0) {
+		enum sl_status st = sl_oserr_fail(d, "spool/chown");
+		fs_abort(f);
+		return st;
+	}
+	return SL_OK;
 }
 
 /* All of iov at `off`; continues after short writes. iov is a copy and is consumed. */

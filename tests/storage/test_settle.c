@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "storage/path.h"
+#include "storage/store_fs.h"
 
 static uint8_t bytes[16 * 1024];
 static const char instance[] = "1.9.1";
@@ -51,11 +52,16 @@ static void set_aside_names(struct rig *r, char *first, size_t size, size_t *n)
 		closedir(dir);
 }
 
+static void note_aside(void *arg, const char *name)
+{
+	snprintf(arg, 256, "%s", name);
+}
+
 /* Damaged, then the index lost: no row names the file. Its object comes again, as senders do. */
 static void a_damaged_file_gives_its_name_to_the_object_that_comes_again(void **state)
 {
 	struct rig *r = *state;
-	char path[512], command[128], aside[256] = "";
+	char path[512], command[128], aside[256] = "", told[256] = "";
 	struct stat whole, now;
 	size_t n;
 	assert_int_equal(store(r), SL_VERDICT_STORED);
@@ -67,6 +73,7 @@ static void a_damaged_file_gives_its_name_to_the_object_that_comes_again(void **
 	snprintf(command, sizeof(command), "rm -r %s/index", r->folder);
 	assert_int_equal(system(command), 0);
 	rig_open_storage(r);
+	sl_store_fs_on_set_aside(r->storage.store, note_aside, told);
 	assert_int_equal(store(r), SL_VERDICT_STORED);
 	assert_false(sl_latch_is_failed(&r->storage.latch));
 	assert_int_equal(stat(path, &now), 0);
@@ -74,6 +81,7 @@ static void a_damaged_file_gives_its_name_to_the_object_that_comes_again(void **
 	set_aside_names(r, aside, sizeof(aside), &n);
 	assert_int_equal(n, 1);
 	assert_memory_equal(aside, "archive-", 8);
+	assert_string_equal(told, aside);
 	/* And after a restart, with another of the same name: nothing more to do. */
 	sl_storage_close(&r->storage);
 	rig_open_storage(r);

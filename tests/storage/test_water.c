@@ -279,6 +279,29 @@ static void inodes_count_like_bytes(void **state)
 	sl_water_close(x.w);
 }
 
+/* As large as the disk of which reserve_max is a share, at 16 KiB a file. */
+static void a_share_of_many_inodes_leaves_what_reserve_max_means_in_inodes(void **state)
+{
+	(void)state;
+	struct world x;
+	const uint64_t full = 20 * SL_GIB / (16 * SL_KIB) / 2, high = full / 2 * 3;
+	world_init(&x, SL_GIB);
+	x.fs.files = 1000000000;
+	x.fs.files_avail = high + 1;
+	world_open(&x);
+	assert_state(&x, SL_WATER_OK, "");
+	x.fs.files_avail = high;
+	look(&x);
+	assert_state(&x, SL_WATER_HIGH, "inodes");
+	x.fs.files_avail = full + 1;
+	look(&x);
+	assert_state(&x, SL_WATER_HIGH, "inodes");
+	x.fs.files_avail = full;
+	look(&x);
+	assert_state(&x, SL_WATER_REFUSING, "inodes");
+	sl_water_close(x.w);
+}
+
 static void report_enospc(struct world *x)
 {
 	sl_water_enospc(x->w);
@@ -329,6 +352,7 @@ int main(void)
 		cmocka_unit_test(the_step_fits_the_room),
 		cmocka_unit_test(the_quota_counts_what_we_keep),
 		cmocka_unit_test(inodes_count_like_bytes),
+		cmocka_unit_test(a_share_of_many_inodes_leaves_what_reserve_max_means_in_inodes),
 		cmocka_unit_test(enospc_refuses_until_a_look_finds_room),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
