@@ -38,6 +38,42 @@ static void U5_the_cap_answers_2_3_2_and_recovers(void **state)
 	release(b);
 }
 
+static int start_for_one_of_a_peer(void **state)
+{
+	(void)state;
+	struct sl_server_conf conf = node_conf();
+	struct sl_peers_conf peers = node_peers();
+	struct sl_peer peer = {.ae_title = sl_ae_of("PEER"), .max_associations = 1};
+	sl_nego_policy_init(&peer.nego);
+	peers.peer = &peer;
+	peers.peer_n = 1;
+	node_start_with(&node, &conf, &peers);
+	return 0;
+}
+
+/* However an association ends, its peer may have another. */
+static void U5_a_peers_own_cap_counts_only_what_is_open(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		int fd = dial_and_associate(&node), second = dial(&node);
+		say_wire(second, rq_to("SLUICE"));
+		expect_reject(second, 2, 3, 2);
+		close(second);
+		if (i == 1) {
+			say_text(fd, "08 00 00000004 00000000");
+			expect_abort(fd, 2, 1);
+			close(fd);
+		} else {
+			release(fd);
+		}
+	}
+	int fd = dial_and_associate(&node);
+	say_text(fd, "07 00 00000004 00000000");
+	expect_end(fd);
+	release(dial_and_associate(&node));
+}
+
 /* HOSTILE 36: silent clients beyond all slots; ARTIM gives the slots back. */
 static void H36_dead_peers_are_recovered(void **state)
 {
@@ -156,6 +192,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(U5_the_cap_answers_2_3_2_and_recovers, start_for_two),
+		TEST(U5_a_peers_own_cap_counts_only_what_is_open, start_for_one_of_a_peer),
 		TEST(H36_dead_peers_are_recovered, start_for_two),
 		TEST(F8_silent_clients_make_room, start_for_two_patient),
 		TEST(U4_silence_in_Sta2_ends_by_ARTIM, start_impatient),

@@ -266,6 +266,90 @@ static void an_object_that_fits_goes_as_one_part(void **state)
 	assert_arrived(r, 0, BUFFER / 2);
 }
 
+/* ---- the pace ---------------------------------------------------------------------------------- */
+
+/* n bytes of payload fill the room at now_ms. */
+static void fill(struct rig *r, size_t n, uint64_t now_ms)
+{
+	size_t room_n;
+	uint8_t *to = sl_intake_room(&r->in, &room_n);
+	assert_true(n <= room_n);
+	memset(to, 0, n);
+	sl_intake_filled(&r->in, n, now_ms);
+	struct sl_cur c = sl_intake_bytes(&r->in);
+	sl_cur_skip(&c, n);
+	sl_intake_parsed(&r->in, &c);
+	assert_int_equal(sl_intake_add(&r->in, to, n), SL_OK);
+	sl_intake_turn(&r->in);
+}
+
+static bool is_in_an_area(const struct rig *r)
+{
+	return r->in.region->pool == &r->pools.areas;
+}
+
+/* Fast is an area that fills in less than SL_INTAKE_FAST_MS. */
+static void the_pace_is_exact_to_the_ms(void **state)
+{
+	struct rig *r = *state;
+	for (unsigned i = 0; i < 2; i++) {
+		(void)begin(r);
+		fill(r, 1, 1000);
+		fill(r, AREA - 1, 1000 + SL_INTAKE_FAST_MS - (i == 0));
+		assert_int_equal(is_in_an_area(r), i == 1);
+		assert_int_equal(r->in.has_appended, i == 1);
+		finish(r);
+		ingest_mem_wait_done(r->disk, i + 1);
+		assert_int_equal(ingest_mem_at(r->disk, i)->bytes_n, AREA);
+		r->in.now_ms = 0;
+		sl_intake_turn(&r->in);
+	}
+}
+
+/* Both areas of a slow sender's are in flight, and a third part ends the object: it waits. */
+static void the_last_part_waits_for_the_window(void **state)
+{
+	struct rig *r = *state;
+	uint64_t now = 1000;
+	ingest_mem_hold(r->disk, true);
+	(void)begin(r);
+	for (int i = 0; i < SL_INGEST_WINDOW; i++) {
+		fill(r, 1, now);
+		fill(r, AREA - 1, now += SL_INTAKE_FAST_MS);
+		assert_int_equal(r->in.wait, SL_INTAKE_READY);
+	}
+	fill(r, 10, now);
+	assert_int_equal(sl_intake_finish(&r->in, 0), SL_AGAIN);
+	assert_int_equal(r->in.wait, SL_INTAKE_DISK);
+	finish(r); /* which waits for the disk */
+	ingest_mem_wait_done(r->disk, 1);
+	assert_int_equal(ingest_mem_at(r->disk, 0)->bytes_n, SL_INGEST_WINDOW * AREA + 10);
+	assert_int_equal(ingest_mem_at(r->disk, 0)->parts_n, SL_INGEST_WINDOW + 1);
+}
+
+/* A buffer goes to the disk half full when nothing came for SL_INTAKE_QUIET_MS, or when it has been filling
+ * for SL_INTAKE_HOLD_MS. */
+static void a_buffer_is_spilled_exactly_when_it_is_held_too_long(void **state)
+{
+	struct rig *r = *state;
+	static const uint64_t held[] = {SL_INTAKE_QUIET_MS, SL_INTAKE_HOLD_MS};
+	for (unsigned i = 0; i < SL_ARRAY_N(held); i++) {
+		(void)begin(r);
+		fill(r, 10, 1000);
+		assert_false(sl_intake_spill(&r->in, 1000000)); /* an area is nobody's loss */
+		fill(r, AREA - 10, 1000);
+		assert_false(is_in_an_area(r));
+		if (i == 1)
+			fill(r, 10, 1000 + SL_INTAKE_HOLD_MS - 1);
+		assert_false(sl_intake_spill(&r->in, 1000 + held[i] - 1));
+		assert_true(sl_intake_spill(&r->in, 1000 + held[i]));
+		assert_true(is_in_an_area(r));
+		finish(r);
+		ingest_mem_wait_done(r->disk, i + 1);
+		assert_int_equal(ingest_mem_at(r->disk, i)->parts_n, 1);
+	}
+}
+
 /* ---- grants ------------------------------------------------------------------------------------ */
 
 /* A fast sender's area is full and there is no buffer: it queues. */
@@ -349,6 +433,9 @@ int main(void)
 		T(objects_of_any_length_arrive_as_they_are),
 		T(objects_in_one_region_keep_their_fragments),
 		T(an_object_that_fits_goes_as_one_part),
+		T(the_pace_is_exact_to_the_ms),
+		T(the_last_part_waits_for_the_window),
+		T(a_buffer_is_spilled_exactly_when_it_is_held_too_long),
 		T(a_grant_that_comes_too_late_goes_back),
 		T(a_late_grant_serves_the_next_object),
 		T(who_gives_up_in_the_queue_leaves_it),
