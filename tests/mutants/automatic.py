@@ -12,7 +12,7 @@ GROUPS = {
     "ingest": ("storage/ingest.c", "storage/ingest_decide.c", "storage/ingest_part.c", "storage/pending.c",
                "storage/water.c"),
     "ack gate": ("storage/ack.c", "storage/verdict.c", "storage/latch.c", "storage/dirsync.c", "storage/store_fs.c",
-                 "storage/store_fs_settle.c", "storage/indexer.c"),
+                 "storage/store_fs_read.c", "storage/store_fs_settle.c", "storage/indexer.c"),
     "upper layer": ("core/ul.c", "core/sm.c", "core/pdu_dec.c", "core/pdu_assoc.c", "core/nego.c", "core/msg.c",
                     "server/assoc.c", "server/assoc_request.c", "server/assoc_step.c"),
     "walker": ("core/elem.c", "core/elem_head.c", "core/elem_tree.c", "core/cmd.c", "core/p10.c"),
