@@ -161,12 +161,13 @@ static void perform(struct sl_assoc *a, uint32_t effect, enum sl_ul_state next)
 	case SL_UL_ARTIM_START:
 		start_artim(a, next);
 		break;
+	case SL_UL_CLOSE:
+		sl_conn_close(a->conn);
+		break;
 	default:
 		/* INDICATE_ASSOCIATE and INDICATE_RELEASE are answered after the step; the rest is
 		 * the requestor's. */
 		break;
-	case SL_UL_CLOSE:
-		sl_conn_close(a->conn);
 	}
 }
 
@@ -175,13 +176,18 @@ static void perform(struct sl_assoc *a, uint32_t effect, enum sl_ul_state next)
 /* The association request is here: our answer to the indication in Sta3. */
 static void answer_associate(struct sl_assoc *a)
 {
-	static const enum sl_ul_event answers[] = {
-		[SL_NEGO_ACCEPT] = SL_UL_EVT7,
-		[SL_NEGO_REJECT] = SL_UL_EVT8,
-		[SL_NEGO_ABORT] = SL_UL_EVT19,
-	};
-	a->reason = a->decision.abort; /* of the last of them */
-	sl_assoc_step(a, answers[a->decision.verdict]);
+	switch (a->decision.verdict) {
+	case SL_NEGO_ACCEPT:
+		sl_assoc_step(a, SL_UL_EVT7);
+		break;
+	case SL_NEGO_REJECT:
+		sl_assoc_step(a, SL_UL_EVT8);
+		break;
+	case SL_NEGO_ABORT:
+		a->reason = a->decision.abort;
+		sl_assoc_step(a, SL_UL_EVT19);
+		break;
+	}
 }
 
 /* In Sta8: every operation that was complete gets its response before the release does. */
