@@ -180,17 +180,16 @@ static enum sl_status on_fan(
 
 /* SL_OK: an object of this seq has the name, as far as the name or the file's header can say. SL_END: no
  * object of ours. */
-static enum sl_status ask_name(
-	struct rebuild *rb, const char *name, uint64_t *seq, struct sl_diag *d)
+static enum sl_status ask_name(const struct rebuild *rb, const char *name, uint64_t *seq)
 {
 	uint64_t number;
-	enum sl_berth_what what = SL_BERTH_OBJECT;
-	enum sl_status st = SL_OK;
-	if (sl_path_berth_number(name, &number))
-		st = sl_berth_look(rb->conf->root, name, &what, seq, d);
-	else if (!sl_path_spool_seq(name, seq))
-		st = SL_END;
-	return st == SL_OK && (what != SL_BERTH_OBJECT || *seq == 0) ? SL_END : st;
+	struct sl_diag none = {0};
+	enum sl_berth_what what = SL_BERTH_UNKNOWN;
+	bool is_ours = sl_path_spool_seq(name, seq);
+	if (sl_path_berth_number(name, &number)) /* one that cannot be read is recovery's too */
+		is_ours = sl_berth_look(rb->conf->root, name, &what, seq, &none) == SL_OK &&
+			  what == SL_BERTH_OBJECT;
+	return is_ours && *seq != 0 ? SL_OK : SL_END;
 }
 
 /* What is not sound there is left to recovery, which sets it aside. */
@@ -219,7 +218,7 @@ static enum sl_status read_spool(struct rebuild *rb, struct sl_diag *d)
 	if (st != SL_OK)
 		return st;
 	while (st == SL_OK && (entry = readdir(dir)) != NULL) {
-		st = ask_name(rb, entry->d_name, &seq, d);
+		st = ask_name(rb, entry->d_name, &seq);
 		if (st == SL_OK)
 			st = read_spooled(rb, dirfd(dir), entry->d_name, seq, d);
 		else if (st == SL_END)

@@ -166,9 +166,10 @@ def test_files_and_rows_without_each_other(root):
     assert verify(root)[0] == 0
 
 
-def test_objects_waiting_in_the_spool_are_no_damage(root):
+@pytest.mark.parametrize("name", ["{:016x}.dcm", "00000000000000aa.berth"])
+def test_objects_waiting_in_the_spool_are_no_damage(root, name):
     victim = next(i for i in Kept(root).instances if i.study == f"{STUDY}.1")
-    os.rename(Path(root, "archive", victim.path), Path(root, "spool", f"{victim.seq:016x}.dcm"))
+    os.rename(Path(root, "archive", victim.path), Path(root, "spool", name.format(victim.seq)))
     code, findings, summary = verify(root)
     assert (code, findings, summary["spool"]) == (0, [], 1)
 
